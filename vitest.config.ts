@@ -1,0 +1,19 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * Two projects: `fast` (what `npm test` runs, under 10 minutes on 2 cores) and `slow` (files named
+ * `*.slow.test.ts`, which `npm run test:full` adds).
+ */
+export default defineConfig({
+  test: {
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // ONNX Runtime sessions keep native threads; separate processes keep tests independent.
+    pool: "forks",
+    maxWorkers: 2,
+    projects: [
+      { extends: true, test: { name: "fast", include: ["src/**/*.test.ts", "test/**/*.test.ts"], exclude: ["**/*.slow.test.ts", "**/node_modules/**"] } },
+      { extends: true, test: { name: "slow", include: ["src/**/*.slow.test.ts", "test/**/*.slow.test.ts"], testTimeout: 1_200_000 } },
+    ],
+  },
+});

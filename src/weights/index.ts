@@ -1,0 +1,22 @@
+/** Weight files: safetensors, torch `.pth`, half types, sharded folders, name maps, load reports. @module */
+export * from "./half.ts";
+export * from "./open-weights.ts";
+export {
+  readSafetensors,
+  readSafetensorsHeader,
+  readTensor,
+  type SafetensorsHeader,
+  type WritableTensor,
+  type WriteSafetensorsOptions,
+  writeSafetensors,
+} from "./safetensors.ts";
+export {
+  asFloat32,
+  BYTES_OF_DTYPE,
+  elementCount,
+  type StoredDtype,
+  type StoredTensor,
+  type TensorElements,
+  type TensorInfo,
+} from "./tensor-data.ts";
+export type { WeightSource } from "./weight-source.ts";

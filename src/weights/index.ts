@@ -1,6 +1,17 @@
 /** Weight files: safetensors, torch `.pth`, half types, sharded folders, name maps, load reports. @module */
+
+export {
+  type CaseCheck,
+  type CaseDescription,
+  CaseFolder,
+  exactCheck,
+  openCase,
+  sameNumbers,
+} from "./case-folder.ts";
+export { runFormatsCase } from "./conformance.ts";
 export * from "./half.ts";
 export * from "./open-weights.ts";
+export { type OpenPthOptions, openPth, PthTensor, type PthValue, readPthTensor, readPthTree } from "./pth.ts";
 export {
   readSafetensors,
   readSafetensorsHeader,

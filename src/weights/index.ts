@@ -1,5 +1,6 @@
 /** Weight files: safetensors, torch `.pth`, half types, sharded folders, name maps, load reports. @module */
 
+export { writeFileAtomically } from "./atomic-file.ts";
 export {
   type CaseCheck,
   type CaseDescription,
@@ -10,6 +11,9 @@ export {
 } from "./case-folder.ts";
 export { runFormatsCase } from "./conformance.ts";
 export * from "./half.ts";
+export * from "./key-map.ts";
+export * from "./load-report.ts";
+export * from "./lora-names.ts";
 export * from "./open-weights.ts";
 export { type OpenPthOptions, openPth, PthTensor, type PthValue, readPthTensor, readPthTree } from "./pth.ts";
 export {

@@ -123,7 +123,7 @@ export const ball = predictiveFamily({
           "the dark block squeezes the ball flat",
           "the ball becomes flat and wide below the block",
         ],
-        vivid: ["the {c} ball is squeezed into a flat cake", "a dark block squashes the soft {c} ball"],
+        vivid: ["the {c} ball is squeezed into a flat cake", "a dark block squeezes the soft {c} ball"],
         abstract: ["round no more", "flat as a cake"],
       },
       draw: (canvas, scene, progress) => {

@@ -47,9 +47,9 @@ export const balloon = predictiveFamily({
     {
       name: "pump",
       conditions: [
-        "more air is pumped in",
+        "more air is put in",
         "someone blows into it",
-        "i use the pump",
+        "i add air with a pump",
         "the pump adds more and more air",
       ],
       because: "more air inside needs more room",
@@ -57,7 +57,7 @@ export const balloon = predictiveFamily({
         literal: [
           "the balloon swells and becomes very big",
           "the balloon grows big and round",
-          "the balloon gets much bigger and fatter",
+          "the balloon gets much bigger",
         ],
         vivid: ["the {c} balloon swells until it fills the room", "a giant {c} ball grows and grows"],
         abstract: ["more, more, more", "a deep breath in"],
@@ -70,12 +70,12 @@ export const balloon = predictiveFamily({
     {
       name: "prick",
       conditions: [
-        "someone sticks a pin into it",
+        "someone puts a pin into it",
         "a sharp pin touches it",
-        "a bird picks at it",
-        "it meets a sharp thorn",
+        "i touch it with a pin",
+        "it falls on a sharp pin",
       ],
-      because: "the thin skin tears at once",
+      because: "the skin tears at once",
       captions: {
         literal: [
           "the balloon bursts and its scraps fall to the floor",
@@ -101,8 +101,8 @@ export const balloon = predictiveFamily({
       conditions: [
         "the string is cut",
         "someone cuts the string",
-        "i take scissors to the string",
-        "the knot at the weight comes loose",
+        "i cut the string",
+        "the string tears",
       ],
       because: "nothing holds it down any more and it is light",
       captions: {
@@ -111,7 +111,7 @@ export const balloon = predictiveFamily({
           "the balloon rises to the top and leaves the weight",
           "the balloon floats up high",
         ],
-        vivid: ["the {c} balloon sails up toward the sky", "free at last, the {c} balloon climbs high"],
+        vivid: ["the {c} balloon flies up toward the sky", "free at last, the {c} balloon climbs high"],
         abstract: ["off it goes", "freedom"],
       },
       draw: (canvas, scene, progress) => {
@@ -123,9 +123,9 @@ export const balloon = predictiveFamily({
       name: "leak",
       conditions: [
         "the air is let out",
-        "it slowly loses its air",
+        "all its air is let out",
         "someone opens the knot a little",
-        "it is left here for many days",
+        "it is left alone for a long time",
       ],
       because: "without air inside it cannot keep its form",
       captions: {
@@ -134,7 +134,7 @@ export const balloon = predictiveFamily({
           "the balloon becomes small and hangs low",
           "the balloon gets smaller and sinks to the weight",
         ],
-        vivid: ["the tired {c} balloon shrinks to a little bag", "a small limp {c} bag sinks on its string"],
+        vivid: ["the tired {c} balloon shrinks to a little bag", "a small tired {c} bag sinks on its string"],
         abstract: ["all puff is gone", "a sad little rest"],
       },
       draw: (canvas, scene, progress) => {

@@ -50,7 +50,7 @@ export const candle = predictiveFamily({
       conditions: [
         "someone blows at the candle",
         "a strong wind blows in",
-        "the window opens to a storm",
+        "wind comes in at the window",
         "i blow hard",
       ],
       because: "the wind takes the flame away, so only smoke is left",
@@ -78,9 +78,9 @@ export const candle = predictiveFamily({
     {
       name: "water",
       conditions: [
-        "a bucket is poured over it",
-        "it starts to rain hard",
-        "someone spills a glass of water on it",
+        "water is poured over it",
+        "it begins to rain",
+        "someone pours a glass of water over it",
         "i pour water on it",
       ],
       because: "the wet wick cannot burn and the water runs down",
@@ -90,8 +90,8 @@ export const candle = predictiveFamily({
           "the flame is put out and a wide blue pool lies below",
           "the flame goes out in a wide blue pool",
         ],
-        vivid: ["a blue flood drowns the light of the {c} candle", "the {c} candle stands dark in a shining blue pool"],
-        abstract: ["all wet and dark", "a bath ends the evening"],
+        vivid: ["a blue flood drowns the light of the {c} candle", "the {c} candle stands dark in a shiny blue pool"],
+        abstract: ["all wet and dark", "a cold bath for the flame"],
       },
       draw: (canvas, scene, progress) => {
         const flame = 1 - phase(progress, 0.4, 0.6);
@@ -112,9 +112,9 @@ export const candle = predictiveFamily({
       name: "wait",
       conditions: [
         "it is left alone for a long time",
-        "nobody touches it for hours",
+        "nobody touches it for a long time",
         "we wait all night",
-        "we come back much later",
+        "we come back after a long time",
       ],
       because: "the flame eats up the wax hour after hour",
       captions: {
@@ -137,19 +137,19 @@ export const candle = predictiveFamily({
     {
       name: "cover",
       conditions: [
-        "a metal cup is turned over it",
+        "a metal cup is put over it",
         "someone puts a cup over it",
         "i put a big cup over it",
         "an empty cup is set over the flame",
       ],
-      because: "under the cup there is no air, so the fire ends unseen",
+      because: "under the cup there is no air, so the flame dies",
       captions: {
         literal: [
           "a dark cup sinks down and hides the candle",
           "the dark cup comes down until the flame is hidden",
           "the candle vanishes under a dark cup",
         ],
-        vivid: ["a dark metal cup swallows the {c} candle", "the {c} candle hides below a heavy dark cup"],
+        vivid: ["a dark metal cup hides the {c} candle", "the {c} candle hides below a heavy dark cup"],
         abstract: ["hide and seek", "a hat for the fire"],
       },
       draw: (canvas, scene, progress) => {

@@ -90,7 +90,7 @@ export const glass = predictiveFamily({
     {
       name: "drink",
       conditions: [
-        "a thirsty child gets a straw",
+        "a thirsty guest gets a straw",
         "someone drinks with a straw",
         "i am thirsty and take a straw",
         "a guest drinks from it",
@@ -116,9 +116,9 @@ export const glass = predictiveFamily({
       name: "tip",
       conditions: [
         "someone knocks it over",
-        "a cat bumps into it",
-        "an elbow hits it",
-        "the table is shaken very hard",
+        "a dog runs into it",
+        "someone hits it hard",
+        "wind knocks it over",
       ],
       because: "a glass that is hit falls and spills",
       captions: {
@@ -127,7 +127,7 @@ export const glass = predictiveFamily({
           "the glass tips over and a pool of juice lies beside it",
           "the glass lies on its side in a pool",
         ],
-        vivid: ["a wide {c} pool runs from the fallen glass", "the glass topples and {c} juice floods the floor"],
+        vivid: ["a wide {c} pool runs from the fallen glass", "the glass falls and {c} juice floods the floor"],
         abstract: ["what a mess", "time for a cloth"],
       },
       draw: (canvas, scene, progress) => {
@@ -149,8 +149,8 @@ export const glass = predictiveFamily({
       conditions: [
         "milk is poured in",
         "someone adds milk",
-        "i stir some milk into it",
-        "the cook mixes it with milk",
+        "i pour milk into it",
+        "someone pours milk into it",
       ],
       because: "white milk makes the juice pale and adds to it",
       captions: {
@@ -159,7 +159,7 @@ export const glass = predictiveFamily({
           "the drink becomes pale and higher than before",
           "the colour turns light and the level goes up a bit",
         ],
-        vivid: ["the {c} juice fades into a soft pale cream", "strong {c} softens to a pale shake"],
+        vivid: ["the {c} juice fades and becomes soft and pale", "strong {c} softens to a pale cream"],
         abstract: ["softer now", "day breaks in the drink"],
       },
       draw: (canvas, scene, progress) => {

@@ -41,7 +41,7 @@ const steps: readonly Step[] = [
         "green lettuce is laid on the sandwich",
         "the lettuce is added as a green layer",
       ],
-      vivid: ["crisp green lettuce sinks down over the {c} plate", "a wide green leaf settles above the {c} plate"],
+      vivid: ["fresh green lettuce sinks down over the {c} plate", "a wide green leaf settles above the {c} plate"],
       abstract: ["time for something green", "the salad joins in"],
     },
   },

@@ -1,0 +1,269 @@
+/**
+ * A whole training step as one graph: loss, gradients, global-norm clip, optimizer, moving average.
+ * @module
+ */
+import { VansError } from "../base/errors.ts";
+import {
+  type CompileOptions,
+  compileStateful,
+  type Feeds,
+  type StatefulExecutable,
+} from "../runtime/index.ts";
+import { add, f32, grad, input, mul, type NdArray, sizeOf, sub, type Tensor } from "../tensor/index.ts";
+import {
+  ADAMW,
+  adamw,
+  clipFactor,
+  globalNorm,
+  muon,
+  type OptimizerOptions,
+  type StepScalars,
+} from "./optimizer.ts";
+
+/** What a training step is made of. */
+export interface TrainStepOptions {
+  /** The scalar to minimise. */
+  readonly loss: Tensor;
+  /** The parameters to train, by name, as the traced model asked for them. */
+  readonly params: ReadonlyMap<string, Tensor>;
+  /** Further scalars or tensors to return from each step. */
+  readonly metrics?: Readonly<Record<string, Tensor>>;
+  /** The optimizer of a parameter; default {@link ADAMW} for all. */
+  readonly optimizer?: (name: string, tensor: Tensor) => OptimizerOptions;
+  /** Gradients are scaled down to this global norm; undefined: never. */
+  readonly clipNorm?: number;
+  /** Keep an exponential moving average of the parameters. */
+  readonly ema?: boolean;
+  /** Gradients of several runs are averaged before the optimizer moves; default 1. */
+  readonly accumulate?: number;
+}
+
+/** Scalars of one step. */
+export interface StepSettings {
+  readonly learningRate: number;
+  /** Decay of the moving average; default 0.999. */
+  readonly emaDecay?: number;
+}
+
+/** Names under which the state lives: the parameter itself, its moments and its average. */
+export const stateName = {
+  momentum: (name: string): string => `m:${name}`,
+  variance: (name: string): string => `v:${name}`,
+  average: (name: string): string => `ema:${name}`,
+  gradient: (name: string): string => `g:${name}`,
+} as const;
+
+interface StepGraph {
+  readonly outputs: Record<string, Tensor>;
+  readonly state: Record<string, NdArray>;
+}
+
+function updates(
+  options: TrainStepOptions,
+  gradients: readonly Tensor[],
+  initial: Readonly<Record<string, NdArray>>,
+): StepGraph {
+  const outputs: Record<string, Tensor> = {};
+  const state: Record<string, NdArray> = {};
+  const scalars: StepScalars = {
+    learningRate: input("step.learningRate", []),
+    correction1: input("step.correction1", []),
+    correction2Sqrt: input("step.correction2Sqrt", []),
+  };
+  const norm = globalNorm(gradients);
+  outputs["gradientNorm"] = norm;
+  const factor = options.clipNorm === undefined ? undefined : clipFactor(norm, options.clipNorm);
+  const emaDecay = options.ema ? input("step.emaDecay", []) : undefined;
+  [...options.params].forEach(([name, p], i) => {
+    const g = factor ? mul(gradients[i]!, factor) : gradients[i]!;
+    const rules = options.optimizer?.(name, p) ?? ADAMW;
+    const first = initial[name];
+    if (!first)
+      throw new VansError("VANS_TRAIN_PARAM_MISSING", `the parameter "${name}" has no first value`, {
+        fix: "initialise or load every parameter that is trained",
+      });
+    state[name] = first;
+    const zeros = (): NdArray => f32(new Float32Array(first.data.length), first.shape);
+    const read = (stateKey: string): Tensor => {
+      state[stateKey] = initial[stateKey] ?? zeros();
+      return input(stateKey, p.shape);
+    };
+    const momentum = read(stateName.momentum(name));
+    let next: Tensor;
+    if (rules.kind === "adamw") {
+      const variance = read(stateName.variance(name));
+      const moved = adamw(p, g, momentum, variance, scalars, rules);
+      next = moved.p;
+      outputs[stateName.momentum(name)] = moved.m;
+      outputs[stateName.variance(name)] = moved.v;
+    } else {
+      const moved = muon(p, g, momentum, scalars, rules);
+      next = moved.p;
+      outputs[stateName.momentum(name)] = moved.m;
+    }
+    outputs[name] = next;
+    if (emaDecay) {
+      const key = stateName.average(name);
+      state[key] = initial[key] ?? first;
+      const average = input(key, p.shape);
+      outputs[key] = add(mul(average, emaDecay), mul(next, sub(1, emaDecay)));
+    }
+  });
+  return { outputs, state };
+}
+
+/** The state of a training step by name: parameters, moments, averages. */
+export type TrainState = Record<string, NdArray>;
+
+/** A compiled training step. State stays inside between steps. */
+export class TrainStep {
+  /** Optimizer steps taken; part of what a checkpoint holds. */
+  stepCount: number;
+  private readonly compiled: CompiledStep;
+  private readonly beta1: number;
+  private readonly beta2: number;
+  /** Only with accumulation: the parameters that the gradient graph is fed. */
+  private parameters: Record<string, NdArray> = {};
+
+  constructor(
+    compiled: CompiledStep,
+    options: TrainStepOptions,
+    initial: Readonly<TrainState>,
+    stepCount: number,
+  ) {
+    this.compiled = compiled;
+    this.stepCount = stepCount;
+    // The bias correction is one scalar for the whole graph, so all AdamW groups share their betas.
+    const groups = [...options.params]
+      .map(([name, p]) => options.optimizer?.(name, p) ?? ADAMW)
+      .filter((rules) => rules.kind === "adamw");
+    this.beta1 = groups[0]?.beta1 ?? ADAMW.beta1;
+    this.beta2 = groups[0]?.beta2 ?? ADAMW.beta2;
+    if (groups.some((rules) => rules.beta1 !== this.beta1 || rules.beta2 !== this.beta2)) {
+      throw new VansError("VANS_TRAIN_OPTIMIZER", "all AdamW parameters of one step need the same betas");
+    }
+    if (compiled.gradients) for (const name of options.params.keys()) this.parameters[name] = initial[name]!;
+  }
+
+  /** Floating-point operations of one run of the loss and its gradients. */
+  get flops(): number {
+    return (this.compiled.gradients ?? this.compiled.update).graph.flops;
+  }
+
+  /** Nodes of the compiled graph. */
+  get nodeCount(): number {
+    return (this.compiled.gradients ?? this.compiled.update).graph.nodeCount;
+  }
+
+  private scalars(settings: StepSettings): Feeds {
+    const t = this.stepCount + 1;
+    return {
+      "step.learningRate": f32([settings.learningRate], []),
+      "step.correction1": f32([1 - this.beta1 ** t], []),
+      "step.correction2Sqrt": f32([Math.sqrt(1 - this.beta2 ** t)], []),
+      "step.emaDecay": f32([settings.emaDecay ?? 0.999], []),
+    };
+  }
+
+  /**
+   * One optimizer step from one batch (or, with `accumulate`, from that many). Returns the loss, the metrics and
+   * `gradientNorm` (before clipping); with accumulation the means over the batches.
+   */
+  async step(
+    feeds: Feeds | readonly Feeds[],
+    settings: StepSettings,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Record<string, NdArray>> {
+    const batches = Array.isArray(feeds) ? (feeds as readonly Feeds[]) : [feeds as Feeds];
+    const { gradients, update, accumulate } = this.compiled;
+    if (batches.length !== accumulate) {
+      throw new VansError("VANS_TRAIN_ACCUMULATE", "the number of batches is not that of the step", {
+        asked: String(accumulate),
+        found: String(batches.length),
+      });
+    }
+    const scalars = this.scalars(settings);
+    if (!gradients) {
+      const out = await update.step({ ...batches[0]!, ...scalars }, options);
+      this.stepCount++;
+      return out;
+    }
+    const results: Record<string, NdArray>[] = [];
+    for (const batch of batches)
+      results.push(await gradients.step({ ...batch, ...this.parameters }, options));
+    const summed = await gradients.read();
+    const moved = await update.step({ ...summed, ...scalars });
+    this.stepCount++;
+    const next = await update.read();
+    for (const name of Object.keys(this.parameters)) this.parameters[name] = next[name]!;
+    gradients.load(Object.fromEntries(Object.entries(summed).map(([name, g]) => [name, zerosLike(g)])));
+    return { ...meanOf(results), ...moved };
+  }
+
+  /** Parameters, moments and averages by name (copies). */
+  async state(): Promise<TrainState> {
+    return this.compiled.update.read();
+  }
+
+  async release(): Promise<void> {
+    await this.compiled.update.release();
+    await this.compiled.gradients?.release();
+  }
+}
+
+interface CompiledStep {
+  readonly update: StatefulExecutable;
+  readonly gradients: StatefulExecutable | undefined;
+  readonly accumulate: number;
+}
+
+function zerosLike(array: NdArray): NdArray {
+  return f32(new Float32Array(array.data.length), array.shape);
+}
+
+function meanOf(results: readonly Record<string, NdArray>[]): Record<string, NdArray> {
+  return Object.fromEntries(
+    Object.entries(results[0]!).map(([name, first]): [string, NdArray] => {
+      const data = new Float32Array(first.data.length);
+      for (const result of results)
+        for (let i = 0; i < data.length; i++) data[i]! += result[name]!.data[i]! / results.length;
+      return [name, f32(data, first.shape)];
+    }),
+  );
+}
+
+/**
+ * Compiles a training step.
+ * @param initial first values of all parameters; moments and averages too when resuming
+ * @throws `VANS_TRAIN_PARAM_MISSING` where a parameter has no first value
+ */
+export async function compileTrainStep(
+  options: TrainStepOptions,
+  initial: Readonly<TrainState>,
+  settings: CompileOptions & { readonly stepCount?: number } = {},
+): Promise<TrainStep> {
+  const { stepCount = 0, ...compileOptions } = settings;
+  const accumulate = options.accumulate ?? 1;
+  const names = [...options.params.keys()];
+  const gradients = grad(options.loss, [...options.params.values()]);
+  const reported = { loss: options.loss, ...options.metrics };
+  if (accumulate === 1) {
+    const { outputs, state } = updates(options, gradients, initial);
+    const update = await compileStateful({ ...reported, ...outputs }, state, compileOptions);
+    return new TrainStep({ update, gradients: undefined, accumulate }, options, initial, stepCount);
+  }
+  const sums: Record<string, Tensor> = { ...reported };
+  const zeros: Record<string, NdArray> = {};
+  const arriving: Tensor[] = [];
+  names.forEach((name, i) => {
+    const key = stateName.gradient(name);
+    const { shape } = gradients[i]!;
+    sums[key] = add(input(key, shape), mul(gradients[i]!, 1 / accumulate));
+    zeros[key] = f32(new Float32Array(sizeOf(shape)), shape);
+    arriving.push(input(key, shape));
+  });
+  const { outputs, state } = updates(options, arriving, initial);
+  const summing = await compileStateful(sums, zeros, compileOptions);
+  const update = await compileStateful(outputs, state, compileOptions);
+  return new TrainStep({ update, gradients: summing, accumulate }, options, initial, stepCount);
+}

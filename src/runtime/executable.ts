@@ -1,0 +1,215 @@
+/**
+ * Graphs compiled for a device. Equal graphs share one compiled session.
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { relative, resolve } from "node:path";
+import { throwIfAborted } from "../base/abort.ts";
+import { VansError } from "../base/errors.ts";
+import {
+  type FileWeight,
+  formatShape,
+  type LoweredGraph,
+  lower,
+  type NdArray,
+  reachableNodes,
+  sameShape,
+  type Tensor,
+  type WeightBinding,
+} from "../tensor/index.ts";
+import type { Feeds } from "./interpreter.ts";
+import {
+  commonFolder,
+  createSession,
+  type DeviceTensor,
+  fromDevice,
+  type Provider,
+  type Session,
+  toDevice,
+} from "./ort.ts";
+
+/** How a graph is compiled. */
+export interface CompileOptions {
+  /** Default `cpu`. */
+  readonly device?: Provider;
+  /** Weights bound into the compiled graph; parameters without one are fed at every run. */
+  readonly weights?: WeightBinding | undefined;
+  /** Threads inside one op; default one a core. */
+  readonly threads?: number | undefined;
+  /** Lower as training graphs are, also without gradients. */
+  readonly forTraining?: boolean | undefined;
+  /** Outputs that stay on the device between runs (no effect on the CPU). */
+  readonly keepOnDevice?: readonly string[] | undefined;
+  readonly profilePrefix?: string | undefined;
+}
+
+interface CachedSession {
+  readonly session: Promise<Session>;
+  users: number;
+}
+
+const sessions = new Map<string, CachedSession>();
+
+function isFile(weight: FileWeight | NdArray | undefined): weight is FileWeight {
+  return weight !== undefined && !("data" in weight);
+}
+
+/** Paths of all weight files that a graph binds. */
+function weightPaths(
+  outputs: Readonly<Record<string, Tensor>>,
+  weights: WeightBinding | undefined,
+): string[] {
+  if (!weights) return [];
+  const paths = new Set<string>();
+  for (const node of reachableNodes(Object.values(outputs))) {
+    if (node.op.name !== "parameter") continue;
+    const weight = weights.weight((node.attrs as { name: string }).name);
+    if (isFile(weight)) paths.add(resolve(weight.path));
+  }
+  return [...paths];
+}
+
+/** A compiled graph. Release it when done; the session goes when its last user does. */
+export class Executable {
+  readonly graph: LoweredGraph;
+  private readonly key: string;
+  private readonly session: Session;
+  private released = false;
+
+  constructor(graph: LoweredGraph, key: string, session: Session) {
+    this.graph = graph;
+    this.key = key;
+    this.session = session;
+  }
+
+  /**
+   * Runs the graph.
+   * @throws `VANS_RUNTIME_FEED_MISSING`, `VANS_RUNTIME_FEED_SHAPE`, `VANS_RUN_ABORTED`.
+   */
+  async run(
+    feeds: Feeds,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Record<string, NdArray>> {
+    throwIfAborted(options.signal);
+    const tensors: Record<string, DeviceTensor> = {};
+    for (const name of this.graph.inputs.keys()) tensors[name] = toDevice(this.checkFeed(name, feeds[name]));
+    const results = await this.runTensors(tensors, {});
+    return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromDevice(tensor)]));
+  }
+
+  /** The feed for a name, checked against the graph. */
+  checkFeed(name: string, feed: NdArray | undefined): NdArray {
+    const wanted = this.graph.inputs.get(name);
+    if (!wanted) {
+      throw new VansError("VANS_RUNTIME_FEED_UNKNOWN", `the graph has no input "${name}"`, {
+        found: `inputs: ${[...this.graph.inputs.keys()].slice(0, 20).join(", ")}`,
+      });
+    }
+    if (!feed) {
+      throw new VansError("VANS_RUNTIME_FEED_MISSING", `nothing was fed for "${name}"`, {
+        asked: `${wanted.dtype}${formatShape(wanted.shape)}`,
+      });
+    }
+    if (feed.dtype !== wanted.dtype || !sameShape(feed.shape, wanted.shape)) {
+      throw new VansError(
+        "VANS_RUNTIME_FEED_SHAPE",
+        `"${name}" was fed something else than the graph was traced for`,
+        {
+          asked: `${wanted.dtype}${formatShape(wanted.shape)}`,
+          found: `${feed.dtype}${formatShape(feed.shape)}`,
+          fix: "trace and compile the graph for this shape; equal graphs are compiled once",
+        },
+      );
+    }
+    return feed;
+  }
+
+  /** Runs on runtime tensors; `into` names outputs whose memory is given. For state that lives across runs. */
+  async runTensors(
+    tensors: Readonly<Record<string, DeviceTensor>>,
+    into: Readonly<Record<string, DeviceTensor>>,
+  ): Promise<Record<string, DeviceTensor>> {
+    const fetches: Record<string, DeviceTensor | null> = {};
+    for (const name of this.graph.outputs.keys()) fetches[`out:${name}`] = into[name] ?? null;
+    const results = await this.session.run(tensors, fetches);
+    return Object.fromEntries([...this.graph.outputs.keys()].map((name) => [name, results[`out:${name}`]!]));
+  }
+
+  /** Writes the runtime's profile, where compiled with `profilePrefix`. */
+  endProfiling(): void {
+    this.session.endProfiling();
+  }
+
+  /** Gives the compiled session back. */
+  async release(): Promise<void> {
+    if (this.released) return;
+    this.released = true;
+    const cached = sessions.get(this.key);
+    if (!cached) return;
+    cached.users--;
+    if (cached.users > 0) return;
+    sessions.delete(this.key);
+    await this.session.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+/**
+ * Compiles named outputs. A graph with the same content (ops, shapes, bound weights) for the same device is compiled once.
+ *
+ * @example
+ * ```ts
+ * import { add, f32, input } from "vans/tensor";
+ * import { compile } from "vans/runtime";
+ * const sum = await compile({ y: add(input("a", [2]), 1) });
+ * const { y } = await sum.run({ a: f32([1, 2]) });
+ * [...y!.data]; // => [2, 3]
+ * await sum.release();
+ * ```
+ * @throws `VANS_TENSOR_INVALID`, `VANS_WEIGHTS_SHAPE_MISMATCH`, `VANS_RUNTIME_SESSION`.
+ */
+export async function compile(
+  outputs: Readonly<Record<string, Tensor>>,
+  options: CompileOptions = {},
+): Promise<Executable> {
+  const provider = options.device ?? "cpu";
+  const folder = commonFolder(weightPaths(outputs, options.weights));
+  const graph = lower(outputs, {
+    target: provider,
+    weights: options.weights,
+    forTraining: options.forTraining,
+    locate: folder === undefined ? undefined : (path) => relative(folder, resolve(path)),
+  });
+  const keepOnDevice = options.keepOnDevice?.map((name) => `out:${name}`);
+  const hash = createHash("sha256").update(graph.bytes);
+  const key = hash
+    .update(JSON.stringify([provider, options.threads, keepOnDevice, folder, options.profilePrefix]))
+    .digest("hex");
+  let cached = sessions.get(key);
+  if (!cached) {
+    const session = createSession(graph.bytes, {
+      provider,
+      threads: options.threads,
+      keepOnDevice,
+      weightFolder: folder,
+      profilePrefix: options.profilePrefix,
+    });
+    cached = { session, users: 0 };
+    sessions.set(key, cached);
+  }
+  cached.users++;
+  try {
+    return new Executable(graph, key, await cached.session);
+  } catch (error) {
+    sessions.delete(key);
+    throw error;
+  }
+}
+
+/** Number of live compiled sessions; tests use it to find leaks. */
+export function liveSessions(): number {
+  return sessions.size;
+}

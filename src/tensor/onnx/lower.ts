@@ -1,0 +1,207 @@
+/**
+ * From a graph to an ONNX model: every op writes its nodes, equal nodes are written once, weights are bound.
+ * @module
+ */
+import { VansError } from "../../base/errors.ts";
+import { type Node, reachableNodes, type Tensor } from "../graph.ts";
+import type { OnnxAttribute, OnnxEmitter, Target } from "../op.ts";
+import type { DType, NdArray, Shape, StoredDType } from "../types.ts";
+import { formatShape, sameShape } from "../types.ts";
+import { verify } from "../verify.ts";
+import {
+  encodeModel,
+  type InitializerProto,
+  type NodeProto,
+  type OnnxDType,
+  type ValueProto,
+} from "./protobuf.ts";
+
+/** A weight that lives in a file (safetensors); the runtime maps it into memory. */
+export interface FileWeight {
+  readonly path: string;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  readonly dtype: StoredDType;
+  readonly shape: Shape;
+}
+
+/** Where the weights of a graph come from. Parameters it does not know are fed at every run. */
+export interface WeightBinding {
+  weight(name: string): FileWeight | NdArray | undefined;
+}
+
+/** What {@link lower} needs to know beside the graph. */
+export interface LowerOptions {
+  readonly target: Target;
+  readonly weights?: WeightBinding | undefined;
+  /** Lower for training even without gradients (a rollout that a training graph will replay). Default: as the graph says. */
+  readonly forTraining?: boolean | undefined;
+  /** The path of an external weight as the model file should name it. */
+  readonly locate?: ((path: string) => string) | undefined;
+}
+
+/** A lowered graph. */
+export interface LoweredGraph {
+  readonly bytes: Uint8Array;
+  /** What a run must be fed, by name. */
+  readonly inputs: ReadonlyMap<string, { readonly dtype: DType; readonly shape: Shape }>;
+  readonly outputs: ReadonlyMap<string, { readonly dtype: DType; readonly shape: Shape }>;
+  readonly nodeCount: number;
+  /** Floating-point operations of one run, by the ops' own count. */
+  readonly flops: number;
+}
+
+// Opset 21 has every op we write and is what all providers of the runtime register kernels for.
+const OPSETS = [
+  { domain: "", version: 21 },
+  { domain: "com.microsoft", version: 1 },
+];
+const IR_VERSION = 10;
+
+class Emitter implements OnnxEmitter {
+  readonly nodes: NodeProto[] = [];
+  readonly initializers: InitializerProto[] = [];
+  private readonly known = new Map<string, string[]>();
+  private readonly constants = new Map<string, string>();
+  private count = 0;
+
+  readonly target: Target;
+  readonly forTraining: boolean;
+
+  constructor(target: Target, forTraining: boolean) {
+    this.target = target;
+    this.forTraining = forTraining;
+  }
+
+  node(
+    type: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+    options: { readonly domain?: string; readonly outputCount?: number } = {},
+  ): string[] {
+    const domain = options.domain ?? "";
+    const outputCount = options.outputCount ?? 1;
+    const key = JSON.stringify([
+      domain,
+      type,
+      inputs,
+      Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1)),
+      outputCount,
+    ]);
+    const before = this.known.get(key);
+    if (before) return before;
+    const outputs = Array.from({ length: outputCount }, () => `v${this.count++}`);
+    this.nodes.push({ type, domain, inputs, outputs, attributes });
+    this.known.set(key, outputs);
+    return outputs;
+  }
+
+  ints(values: readonly number[], shape: Shape = [values.length]): string {
+    const data = BigInt64Array.from(values, (value) => BigInt(value));
+    return this.constant("i64", shape, new Uint8Array(data.buffer));
+  }
+
+  floats(values: ArrayLike<number>, shape: Shape = [values.length]): string {
+    return this.constant("f32", shape, new Uint8Array(Float32Array.from(values).buffer));
+  }
+
+  constant(dtype: OnnxDType, shape: Shape, data: Uint8Array): string {
+    // Latin-1 text of the bytes is an exact key, and cheap at the sizes of constants.
+    const key = `${dtype}[${shape.join()}]${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1")}`;
+    const before = this.constants.get(key);
+    if (before) return before;
+    const name = `c${this.constants.size}`;
+    this.constants.set(key, name);
+    this.initializers.push({ name, dtype, shape, data });
+    return name;
+  }
+}
+
+function bytesOf(array: NdArray): Uint8Array {
+  return new Uint8Array(array.data.buffer, array.data.byteOffset, array.data.byteLength);
+}
+
+function bindWeight(
+  emitter: Emitter,
+  name: string,
+  node: Node,
+  weight: FileWeight | NdArray,
+  options: LowerOptions,
+): string {
+  const { shape } = node.types[0]!;
+  if (!sameShape(shape, weight.shape)) {
+    throw new VansError(
+      "VANS_WEIGHTS_SHAPE_MISMATCH",
+      `the weight "${name}" has another shape than the model`,
+      {
+        asked: formatShape(shape),
+        found: formatShape(weight.shape),
+        why: "the configuration and the weights belong to different models",
+        fix: "use the config.json that came with the weights",
+      },
+    );
+  }
+  if ("data" in weight) {
+    emitter.initializers.push({ name, dtype: weight.dtype, shape, data: bytesOf(weight) });
+    return name;
+  }
+  const location = options.locate ? options.locate(weight.path) : weight.path;
+  const data = { location, byteOffset: weight.byteOffset, byteLength: weight.byteLength };
+  emitter.initializers.push({ name, dtype: weight.dtype, shape, data });
+  return weight.dtype === "f32" ? name : emitter.node("Cast", [name], { to: { int: 1 } })[0]!;
+}
+
+/**
+ * Lowers the graph of named outputs to ONNX.
+ * @throws `VANS_TENSOR_INVALID` where the verifier refuses the graph, `VANS_WEIGHTS_SHAPE_MISMATCH` for wrong weights.
+ */
+export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerOptions): LoweredGraph {
+  const roots = Object.values(outputs);
+  verify(roots);
+  const nodes = reachableNodes(roots);
+  const forTraining = options.forTraining ?? nodes.some((node) => node.isGradient);
+  const emitter = new Emitter(options.target, forTraining);
+  const names = new Map<Node, readonly string[]>();
+  const inputs = new Map<string, { dtype: DType; shape: Shape }>();
+  let flops = 0;
+  for (const node of nodes) {
+    flops += node.op.flops(node);
+    if (node.op.name === "constant") {
+      const { array } = node.attrs as { array: NdArray };
+      names.set(node, [emitter.constant(array.dtype, array.shape, bytesOf(array))]);
+    } else if (node.op.name === "input" || node.op.name === "parameter") {
+      const { name } = node.attrs as { name: string };
+      const weight = node.op.name === "parameter" ? options.weights?.weight(name) : undefined;
+      if (!weight) inputs.set(name, node.types[0]!);
+      names.set(node, [weight ? bindWeight(emitter, name, node, weight, options) : name]);
+    } else {
+      const given = node.inputs.map((input) => names.get(input.node)![input.index]!);
+      names.set(node, node.op.lower(emitter, given, node));
+    }
+  }
+  const results: ValueProto[] = [];
+  const outputTypes = new Map<string, { dtype: DType; shape: Shape }>();
+  for (const [name, tensor] of Object.entries(outputs)) {
+    const source = names.get(tensor.node)![tensor.index]!;
+    // A name of its own for every output, even where two outputs are one value or an input is passed through.
+    const outputName = `out:${name}`;
+    emitter.nodes.push({
+      type: "Identity",
+      domain: "",
+      inputs: [source],
+      outputs: [outputName],
+      attributes: {},
+    });
+    results.push({ name: outputName, dtype: tensor.dtype, shape: tensor.shape });
+    outputTypes.set(name, { dtype: tensor.dtype, shape: tensor.shape });
+  }
+  const bytes = encodeModel({
+    nodes: emitter.nodes,
+    initializers: emitter.initializers,
+    inputs: [...inputs].map(([name, type]) => ({ name, ...type })),
+    outputs: results,
+    opsets: OPSETS,
+    irVersion: IR_VERSION,
+  });
+  return { bytes, inputs, outputs: outputTypes, nodeCount: emitter.nodes.length, flops };
+}

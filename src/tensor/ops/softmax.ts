@@ -1,0 +1,91 @@
+/**
+ * Softmax and its logarithm over the last axis, and the cross-entropy built on it.
+ * @module
+ */
+import { apply, type Tensor } from "../graph.ts";
+import { defineOp } from "../op.ts";
+import { shapeError } from "../shape.ts";
+import { sizeOf } from "../types.ts";
+import { neg } from "./elementwise.ts";
+import { pickLast } from "./indexing.ts";
+
+type NoAttrs = Record<string, never>;
+
+function eachRow(
+  data: ArrayLike<number>,
+  width: number,
+  row: (start: number, max: number, total: number) => void,
+): void {
+  for (let start = 0; start < data.length; start += width) {
+    let max = Number.NEGATIVE_INFINITY;
+    for (let i = 0; i < width; i++) max = Math.max(max, data[start + i]!);
+    let total = 0;
+    for (let i = 0; i < width; i++) total += Math.exp(data[start + i]! - max);
+    row(start, max, total);
+  }
+}
+
+const softmaxOp = defineOp<NoAttrs>({
+  name: "softmax",
+  infer: ([x]) => {
+    if (x!.dtype !== "f32" || x!.shape.length === 0)
+      throw shapeError("softmax", "needs f32 with at least one axis");
+    return [{ dtype: "f32", shape: x!.shape }];
+  },
+  gradient: (node, [g], ops) => {
+    if (!g) return [undefined];
+    const y = ops.outputTensor(node as never, 0);
+    return [ops.mul(y, ops.sub(g, ops.sum(ops.mul(g, y), { axes: [-1], keepDims: true })))];
+  },
+  lower: (emit, inputs) => emit.node("Softmax", inputs, { axis: { int: -1 } }),
+  evaluate: ([x], node) => {
+    const { shape } = node.types[0]!;
+    const data = new Float64Array(x!.data.length);
+    const width = shape[shape.length - 1]!;
+    eachRow(x!.data, width, (start, max, total) => {
+      for (let i = 0; i < width; i++) data[start + i] = Math.exp(x!.data[start + i]! - max) / total;
+    });
+    return [{ shape, data }];
+  },
+  flops: (node) => 4 * sizeOf(node.types[0]!.shape),
+});
+
+const logSoftmaxOp = defineOp<NoAttrs>({
+  name: "logSoftmax",
+  infer: ([x]) => {
+    if (x!.dtype !== "f32" || x!.shape.length === 0)
+      throw shapeError("logSoftmax", "needs f32 with at least one axis");
+    return [{ dtype: "f32", shape: x!.shape }];
+  },
+  gradient: (node, [g], ops) => {
+    if (!g) return [undefined];
+    const y = ops.outputTensor(node as never, 0);
+    return [ops.sub(g, ops.mul(ops.exp(y), ops.sum(g, { axes: [-1], keepDims: true })))];
+  },
+  lower: (emit, inputs) => emit.node("LogSoftmax", inputs, { axis: { int: -1 } }),
+  evaluate: ([x], node) => {
+    const { shape } = node.types[0]!;
+    const data = new Float64Array(x!.data.length);
+    const width = shape[shape.length - 1]!;
+    eachRow(x!.data, width, (start, max, total) => {
+      for (let i = 0; i < width; i++) data[start + i] = x!.data[start + i]! - max - Math.log(total);
+    });
+    return [{ shape, data }];
+  },
+  flops: (node) => 4 * sizeOf(node.types[0]!.shape),
+});
+
+/** Softmax over the last axis. */
+export const softmax = (x: Tensor): Tensor => apply(softmaxOp, [x], {});
+
+/** Logarithm of the softmax over the last axis. */
+export const logSoftmax = (x: Tensor): Tensor => apply(logSoftmaxOp, [x], {});
+
+/**
+ * Negative log-probability of each target.
+ * @param logits `[…, classes]`
+ * @param targets `[…]` i32, each within the classes
+ * @returns `[…]` f32, not reduced
+ */
+export const crossEntropy = (logits: Tensor, targets: Tensor): Tensor =>
+  neg(pickLast(logSoftmax(logits), targets));

@@ -27,25 +27,41 @@ function clamp01(value: number): number {
   return value < 0 ? 0 : value > 1 ? 1 : value;
 }
 
-/** Length of the part of pixel `[i, i + 1]` that lies in `[low, high]`. */
+/**
+ * Width in pixels of the ramp from outside to inside at every edge. Wider than 1 on purpose: soft edges are what a
+ * small autoencoder can keep, and they move smoothly.
+ */
+export const EDGE_WIDTH_PX = 2.4;
+const SLOPE = 1 / EDGE_WIDTH_PX;
+const REACH = EDGE_WIDTH_PX / 2;
+
+/** Coverage of the pixel `[i, i + 1]` by the interval `[low, high]` with soft ends. */
 function overlap(i: number, low: number, high: number): number {
-  const a = low > i ? low : i;
-  const b = high < i + 1 ? high : i + 1;
-  return b > a ? b - a : 0;
+  const center = i + 0.5;
+  const cover = clamp01((center - low) * SLOPE + 0.5) - clamp01((center - high) * SLOPE + 0.5);
+  return cover > 0 ? cover : 0;
 }
 
 /** Fills the rectangle between two corners; coverage is the exact area. */
-export function fillRect(canvas: Canvas, x0: number, y0: number, x1: number, y1: number, color: Rgb, alpha = 1): void {
+export function fillRect(
+  canvas: Canvas,
+  x0: number,
+  y0: number,
+  x1: number,
+  y1: number,
+  color: Rgb,
+  alpha = 1,
+): void {
   const { width, height, pixels, originX, originY, scale } = canvas;
   const left = originX + scale * x0;
   const right = originX + scale * x1;
   const top = originY + scale * y0;
   const bottom = originY + scale * y1;
   const [r, g, b] = color;
-  const yEnd = Math.min(height, Math.ceil(bottom));
-  const xStart = Math.max(0, Math.floor(left));
-  const xEnd = Math.min(width, Math.ceil(right));
-  for (let y = Math.max(0, Math.floor(top)); y < yEnd; y++) {
+  const yEnd = Math.min(height, Math.ceil(bottom + REACH));
+  const xStart = Math.max(0, Math.floor(left - REACH));
+  const xEnd = Math.min(width, Math.ceil(right + REACH));
+  for (let y = Math.max(0, Math.floor(top - REACH)); y < yEnd; y++) {
     const rows = overlap(y, top, bottom) * alpha;
     if (rows <= 0) continue;
     for (let x = xStart; x < xEnd; x++) {
@@ -77,16 +93,16 @@ export function fillRoundRect(
   const halfY = (scale * (y1 - y0)) / 2;
   const round = Math.min(radius * scale, halfX, halfY);
   const [r, g, b] = color;
-  const yEnd = Math.min(height, Math.ceil(centerY + halfY + 0.5));
-  const xStart = Math.max(0, Math.floor(centerX - halfX - 0.5));
-  const xEnd = Math.min(width, Math.ceil(centerX + halfX + 0.5));
-  for (let y = Math.max(0, Math.floor(centerY - halfY - 0.5)); y < yEnd; y++) {
+  const yEnd = Math.min(height, Math.ceil(centerY + halfY + REACH));
+  const xStart = Math.max(0, Math.floor(centerX - halfX - REACH));
+  const xEnd = Math.min(width, Math.ceil(centerX + halfX + REACH));
+  for (let y = Math.max(0, Math.floor(centerY - halfY - REACH)); y < yEnd; y++) {
     const qy = Math.abs(y + 0.5 - centerY) - halfY + round;
     for (let x = xStart; x < xEnd; x++) {
       const qx = Math.abs(x + 0.5 - centerX) - halfX + round;
       // Signed distance to a rounded box: https://iquilezles.org/articles/distfunctions2d/
       const outside = qx > 0 && qy > 0 ? Math.sqrt(qx * qx + qy * qy) : qx > qy ? qx : qy;
-      const cover = clamp01(round - outside + 0.5) * alpha;
+      const cover = clamp01((round - outside) * SLOPE + 0.5) * alpha;
       if (cover <= 0) continue;
       const at = (y * width + x) * 3;
       pixels[at] = pixels[at]! + (r - pixels[at]!) * cover;
@@ -115,8 +131,8 @@ export function fillEllipse(
   const centerY = originY + scale * cy;
   const cos = Math.cos(angle);
   const sin = Math.sin(angle);
-  const reachX = Math.sqrt(rx * rx * cos * cos + ry * ry * sin * sin) + 1;
-  const reachY = Math.sqrt(rx * rx * sin * sin + ry * ry * cos * cos) + 1;
+  const reachX = Math.sqrt(rx * rx * cos * cos + ry * ry * sin * sin) + REACH;
+  const reachY = Math.sqrt(rx * rx * sin * sin + ry * ry * cos * cos) + REACH;
   const [r, g, b] = color;
   const yEnd = Math.min(height, Math.ceil(centerY + reachY));
   const xStart = Math.max(0, Math.floor(centerX - reachX));
@@ -130,7 +146,7 @@ export function fillEllipse(
       const f = Math.sqrt(u * u + v * v);
       // First-order distance f (1 - f) / |grad|: https://iquilezles.org/articles/ellipsedist/
       const slope = Math.sqrt((u * u) / (rx * rx) + (v * v) / (ry * ry));
-      const cover = (slope < 1e-9 ? 1 : clamp01((f * (1 - f)) / slope + 0.5)) * alpha;
+      const cover = (slope < 1e-9 ? 1 : clamp01(((f * (1 - f)) / slope) * SLOPE + 0.5)) * alpha;
       if (cover <= 0) continue;
       const at = (y * width + x) * 3;
       pixels[at] = pixels[at]! + (r - pixels[at]!) * cover;
@@ -175,17 +191,17 @@ export function fillPolygon(canvas: Canvas, points: readonly number[], color: Rg
     edges[3 * i + 2] = (sign * (dy * x - dx * y)) / length;
   }
   const [r, g, b] = color;
-  const yEnd = Math.min(height, Math.ceil(bottom + 0.5));
-  const xStart = Math.max(0, Math.floor(left - 0.5));
-  const xEnd = Math.min(width, Math.ceil(right + 0.5));
-  for (let y = Math.max(0, Math.floor(top - 0.5)); y < yEnd; y++) {
+  const yEnd = Math.min(height, Math.ceil(bottom + REACH));
+  const xStart = Math.max(0, Math.floor(left - REACH));
+  const xEnd = Math.min(width, Math.ceil(right + REACH));
+  for (let y = Math.max(0, Math.floor(top - REACH)); y < yEnd; y++) {
     for (let x = xStart; x < xEnd; x++) {
-      let inside = 1;
-      for (let e = 0; e < edges.length && inside > -0.5; e += 3) {
+      let inside = EDGE_WIDTH_PX;
+      for (let e = 0; e < edges.length && inside > -REACH; e += 3) {
         const distance = edges[e]! * (x + 0.5) + edges[e + 1]! * (y + 0.5) + edges[e + 2]!;
         if (distance < inside) inside = distance;
       }
-      const cover = clamp01(inside + 0.5) * alpha;
+      const cover = clamp01(inside * SLOPE + 0.5) * alpha;
       if (cover <= 0) continue;
       const at = (y * width + x) * 3;
       pixels[at] = pixels[at]! + (r - pixels[at]!) * cover;

@@ -166,3 +166,10 @@ export function sampleForSeed(seed: number): WorldSample {
 export function candidates(sample: WorldSample): readonly WorldEvent[] {
   return [sample.right, ...sample.wrongEvents];
 }
+
+/** The last input frame as a still clip of one frame: the picture form of the same question. */
+export function stillInput(sample: WorldSample): Clip {
+  const { input } = sample;
+  const frameBytes = input.width * input.height * 3;
+  return { ...input, frameCount: 1, rgb: input.rgb.slice((input.frameCount - 1) * frameBytes) };
+}

@@ -97,8 +97,8 @@ export function drawBackdrop(canvas: Canvas, scene: Scene): void {
   canvas.originX = 0;
   canvas.originY = 0;
   canvas.scale = 1;
-  fillRect(canvas, 0, 0, WORLD_SIZE, WORLD_SIZE, wall);
-  fillRect(canvas, 0, FLOOR_Y - 2 + scene.cameraY, WORLD_SIZE, WORLD_SIZE, floor);
+  fillRect(canvas, -4, -4, WORLD_SIZE + 4, WORLD_SIZE + 4, wall);
+  fillRect(canvas, -4, FLOOR_Y - 2 + scene.cameraY, WORLD_SIZE + 4, WORLD_SIZE + 4, floor);
   const side = scene.distractorSide === "left" ? 8 : WORLD_SIZE - 8;
   const x = side + scene.cameraX;
   const y = 10 + scene.cameraY;
@@ -111,7 +111,15 @@ export function drawBackdrop(canvas: Canvas, scene: Scene): void {
   } else if (scene.distractor === "stone") {
     fillEllipse(canvas, x, FLOOR_Y - 2 + scene.cameraY, 7, 5, [112, 112, 122]);
   } else if (scene.distractor === "bush") {
-    fillRoundRect(canvas, x - 6, FLOOR_Y - 11 + scene.cameraY, x + 6, FLOOR_Y + scene.cameraY, 5, [92, 130, 96]);
+    fillRoundRect(
+      canvas,
+      x - 6,
+      FLOOR_Y - 11 + scene.cameraY,
+      x + 6,
+      FLOOR_Y + scene.cameraY,
+      5,
+      [92, 130, 96],
+    );
   }
 }
 

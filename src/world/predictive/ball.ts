@@ -132,10 +132,18 @@ export const ball = predictiveFamily({
         const radiusY = mix(RADIUS, 4.5, press);
         const ballTop = -STAND_HEIGHT - 2 * radiusY;
         if (press === 0) drawBall(canvas, scene, 0, -STAND_HEIGHT - RADIUS);
-        else fillEllipse(canvas, 0, -STAND_HEIGHT - radiusY, mix(RADIUS, 15, press), radiusY, mainColours[scene.colour]);
+        else
+          fillEllipse(
+            canvas,
+            0,
+            -STAND_HEIGHT - radiusY,
+            mix(RADIUS, 15, press),
+            radiusY,
+            mainColours[scene.colour],
+          );
         if (progress > 0) {
           const y = ballTop - 6 * (1 - phase(progress, 0, 0.3));
-          fillRoundRect(canvas, -12, y - 15, 12, y, 2, BLOCK, Math.min(1, progress * 4));
+          fillRoundRect(canvas, -12, y - 15, 12, y + 1, 2, BLOCK, Math.min(1, progress * 4));
         }
       },
     },

@@ -17,7 +17,8 @@ function drawBalloon(canvas: Canvas, scene: Scene, x: number, y: number, size: n
 }
 
 function drawWeight(canvas: Canvas, stringTop: number, topX = 0): void {
-  if (stringTop < -7) fillPolygon(canvas, [topX - 1.8, stringTop, topX + 1.8, stringTop, 1.8, -6, -1.8, -6], STRING);
+  if (stringTop < -7)
+    fillPolygon(canvas, [topX - 1.8, stringTop, topX + 1.8, stringTop, 1.8, -6, -1.8, -6], STRING);
   fillRoundRect(canvas, -9, -8, 9, 1, 2, WEIGHT);
 }
 
@@ -92,18 +93,22 @@ export const balloon = predictiveFamily({
         const fall = phase(progress, 0.25, 1);
         if (fall <= 0) return;
         for (const [x, y, angle] of scraps) {
-          fillEllipse(canvas, x, y - 22 * (1 - fall), 6.5, 4.2, mainColours[scene.colour], Math.min(1, fall * 3), angle);
+          fillEllipse(
+            canvas,
+            x,
+            y - 22 * (1 - fall),
+            6.5,
+            4.2,
+            mainColours[scene.colour],
+            Math.min(1, fall * 3),
+            angle,
+          );
         }
       },
     },
     {
       name: "cut",
-      conditions: [
-        "the string is cut",
-        "someone cuts the string",
-        "i cut the string",
-        "the string tears",
-      ],
+      conditions: ["the string is cut", "someone cuts the string", "i cut the string", "the string tears"],
       because: "nothing holds it down any more and it is light",
       captions: {
         literal: [
@@ -146,4 +151,3 @@ export const balloon = predictiveFamily({
     },
   ],
 });
-

@@ -24,8 +24,8 @@ function drawFlame(canvas: Canvas, base: number, size: number, lean: number): vo
 
 function drawBody(canvas: Canvas, scene: Scene, height: number): void {
   fillRoundRect(canvas, -17, -5, 17, 1, 2.5, DISH);
-  fillRoundRect(canvas, -9, -4 - height, 9, -4, 2, mainColours[scene.colour]);
-  fillRect(canvas, -2, -8 - height, 2, -4 - height, WICK);
+  fillRoundRect(canvas, -9, -4 - height, 9, -2.5, 2, mainColours[scene.colour]);
+  fillRect(canvas, -2, -8 - height, 2, -2.5 - height, WICK);
 }
 
 function drawCandle(canvas: Canvas, scene: Scene, height: number, flame: number, lean: number): void {
@@ -60,7 +60,10 @@ export const candle = predictiveFamily({
           "the flame dies and a grey cloud of smoke climbs up",
           "the light goes out and grey smoke stays above the candle",
         ],
-        vivid: ["grey smoke curls up from the {c} candle", "a thick grey cloud hangs over the dark {c} candle"],
+        vivid: [
+          "grey smoke curls up from the {c} candle",
+          "a thick grey cloud hangs over the dark {c} candle",
+        ],
         abstract: ["the light is gone in one breath", "darkness and smoke"],
       },
       draw: (canvas, scene, progress) => {
@@ -90,7 +93,10 @@ export const candle = predictiveFamily({
           "the flame is put out and a wide blue pool lies below",
           "the flame goes out in a wide blue pool",
         ],
-        vivid: ["a blue flood drowns the light of the {c} candle", "the {c} candle stands dark in a shiny blue pool"],
+        vivid: [
+          "a blue flood drowns the light of the {c} candle",
+          "the {c} candle stands dark in a shiny blue pool",
+        ],
         abstract: ["all wet and dark", "a cold bath for the flame"],
       },
       draw: (canvas, scene, progress) => {

@@ -73,7 +73,10 @@ export function predictiveFamily(phenomenon: Phenomenon): Family {
       goal: `see what happens to ${phenomenon.object}`,
       state: `${phenomenon.name}-calm`,
       skipped: 0,
-      question: pick(key, "question", questions).replace("{condition}", pick(key, "condition", cause.conditions)),
+      question: pick(key, "question", questions).replace(
+        "{condition}",
+        pick(key, "condition", cause.conditions),
+      ),
       reasoning: `${opening} ${thing}. ${phenomenon.seen}. ${cause.because}.`,
       drawInput: phenomenon.drawCalm,
       right: plan(cause),

@@ -102,14 +102,22 @@ export const glass = predictiveFamily({
           "the level drops and the glass becomes empty",
           "the glass is emptied and nothing stays inside",
         ],
-        vivid: ["the last {c} juice vanishes and clear glass is left", "the {c} column sinks away to the ground"],
+        vivid: [
+          "the last {c} juice vanishes and clear glass is left",
+          "the {c} column sinks away to the ground",
+        ],
         abstract: ["all gone", "that tasted good"],
       },
       draw: (canvas, scene, progress) => {
         drawGlass(canvas, mix(HALF_FULL, 0, phase(progress, 0.15, 1)), mainColours[scene.colour]);
         if (progress <= 0) return;
         const lift = 14 * (1 - phase(progress, 0, 0.6));
-        fillPolygon(canvas, [-5, -5 - lift, 0, -5 - lift, 10, -44 - lift, 5, -44 - lift], STRAW, Math.min(1, progress * 4));
+        fillPolygon(
+          canvas,
+          [-5, -5 - lift, 0, -5 - lift, 10, -44 - lift, 5, -44 - lift],
+          STRAW,
+          Math.min(1, progress * 4),
+        );
       },
     },
     {
@@ -127,7 +135,10 @@ export const glass = predictiveFamily({
           "the glass tips over and a pool of juice lies beside it",
           "the glass lies on its side in a pool",
         ],
-        vivid: ["a wide {c} pool runs from the fallen glass", "the glass falls and {c} juice floods the floor"],
+        vivid: [
+          "a wide {c} pool runs from the fallen glass",
+          "the glass falls and {c} juice floods the floor",
+        ],
         abstract: ["what a mess", "time for a cloth"],
       },
       draw: (canvas, scene, progress) => {

@@ -4,7 +4,14 @@
  */
 import { type Canvas, fillEllipse, fillRect, fillRoundRect, mixRgb, type Rgb } from "../canvas.ts";
 import { mainColours, type Scene } from "../scene.ts";
-import { type Amounts, type Misstep, proceduralFamily, repeatCaptions, type Step, undoCaptions } from "./steps.ts";
+import {
+  type Amounts,
+  type Misstep,
+  proceduralFamily,
+  repeatCaptions,
+  type Step,
+  undoCaptions,
+} from "./steps.ts";
 
 const BEAR: Rgb = [150, 100, 58];
 const SNOUT: Rgb = [232, 200, 160];
@@ -127,7 +134,7 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   fillRect(canvas, -17, -20 - lift, 17, -lift, rgb, alpha);
   if (lid > 0) {
     const y = -20 - 18 * (1 - lid);
-    fillRoundRect(canvas, -19.5, y - 9, 19.5, y, 1.5, shade, Math.min(1, lid * 4));
+    fillRoundRect(canvas, -19.5, y - 9, 19.5, y + 1.5, 1.5, shade, Math.min(1, lid * 4));
   }
   const top = lid > 0 ? -29 : -21;
   if (ribbon > 0) fillRect(canvas, -4, top, 4, top * (1 - ribbon), RIBBON);

@@ -106,7 +106,7 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   const [wall = 0, roof = 0, door = 0, window = 0, chimney = 0] = amounts;
   if (chimney > 0) {
     const top = -22 - 20 * chimney;
-    fillRect(canvas, 6, top, 15, -22, CHIMNEY);
+    fillRect(canvas, 6, top, 15, -20, CHIMNEY);
     const puff = Math.max(0, 2 * chimney - 1);
     fillEllipse(canvas, 10.5, top - 4 * puff, 7 * puff, 4.5 * puff, SMOKE);
     fillEllipse(canvas, 5, top - 8 * puff, 7 * puff, 4.5 * puff, SMOKE);
@@ -115,7 +115,7 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   if (roof > 0) {
     const lift = 16 * (1 - roof);
     const alpha = Math.min(1, roof * 4);
-    fillPolygon(canvas, [-22, -24 - lift, 22, -24 - lift, 3, -39 - lift, -3, -39 - lift], ROOF, alpha);
+    fillPolygon(canvas, [-22, -23 - lift, 22, -23 - lift, 3, -39 - lift, -3, -39 - lift], ROOF, alpha);
   }
   if (door > 0) fillRect(canvas, -13, -18 * door, -2, 0, DOOR);
   if (window > 0) {

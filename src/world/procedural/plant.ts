@@ -81,7 +81,10 @@ const steps: readonly Step[] = [
         "the plant blooms with a pink flower",
         "a round pink flower opens above the leaves",
       ],
-      vivid: ["a bright pink flower opens wide above the {c} pot", "pink petals spread high over the {c} pot"],
+      vivid: [
+        "a bright pink flower opens wide above the {c} pot",
+        "pink petals spread high over the {c} pot",
+      ],
       abstract: ["now the bees will come", "a feast for the eyes"],
     },
   },
@@ -106,7 +109,11 @@ function missteps(next: number): readonly Misstep[] {
     const stage = i + 1;
     if (stage === next || stage === next - 1) return [];
     return [
-      { event: `${stage > next ? "jump" : "back"}-${step.name}`, captions: step.captions, target: after(stage) },
+      {
+        event: `${stage > next ? "jump" : "back"}-${step.name}`,
+        captions: step.captions,
+        target: after(stage),
+      },
     ];
   });
 }
@@ -124,7 +131,14 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
       for (let i = 0; i < 5; i++) {
         const angle = (2 * Math.PI * i) / 5 - Math.PI / 2;
         const reach = 7 * flower;
-        fillEllipse(canvas, reach * Math.cos(angle), top + reach * Math.sin(angle), 5.6 * flower, 5.6 * flower, PETAL);
+        fillEllipse(
+          canvas,
+          reach * Math.cos(angle),
+          top + reach * Math.sin(angle),
+          5.6 * flower,
+          5.6 * flower,
+          PETAL,
+        );
       }
       fillEllipse(canvas, 0, top, 4.6 * flower, 4.6 * flower, HEART);
     }
@@ -145,7 +159,7 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
     fillEllipse(canvas, 0, -20, 14 * water, 9 * water, WATER);
   }
   fillRoundRect(canvas, -15, -20, 15, -13, 1.5, rgb);
-  fillPolygon(canvas, [-13, -14, 13, -14, 9.5, 0, -9.5, 0], rgb);
+  fillPolygon(canvas, [-13, -17, 13, -17, 9.5, 0, -9.5, 0], rgb);
 }
 
 /** Growing a flower. */

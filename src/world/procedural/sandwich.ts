@@ -41,7 +41,10 @@ const steps: readonly Step[] = [
         "green lettuce is laid on the sandwich",
         "the lettuce is added as a green layer",
       ],
-      vivid: ["fresh green lettuce sinks down over the {c} plate", "a wide green leaf settles above the {c} plate"],
+      vivid: [
+        "fresh green lettuce sinks down over the {c} plate",
+        "a wide green leaf settles above the {c} plate",
+      ],
       abstract: ["time for something green", "the salad joins in"],
     },
   },
@@ -56,7 +59,10 @@ const steps: readonly Step[] = [
         "red tomato is laid on the sandwich",
         "the tomato is added as a red layer",
       ],
-      vivid: ["a juicy red tomato slice sinks down over the {c} plate", "ripe tomato settles above the {c} plate"],
+      vivid: [
+        "a juicy red tomato slice sinks down over the {c} plate",
+        "ripe tomato settles above the {c} plate",
+      ],
       abstract: ["time for something juicy", "the ripe fruit joins in"],
     },
   },
@@ -71,7 +77,10 @@ const steps: readonly Step[] = [
         "yellow cheese is laid on the sandwich",
         "the cheese is added as a yellow layer",
       ],
-      vivid: ["a soft yellow cheese slice sinks down over the {c} plate", "mild cheese settles above the {c} plate"],
+      vivid: [
+        "a soft yellow cheese slice sinks down over the {c} plate",
+        "mild cheese settles above the {c} plate",
+      ],
       abstract: ["time for something mild", "what a mouse loves joins in"],
     },
   },
@@ -86,7 +95,10 @@ const steps: readonly Step[] = [
         "the bun closes the sandwich",
         "the brown bun is put on as a lid",
       ],
-      vivid: ["a big brown bun sinks down and crowns the {c} plate", "a warm brown bun closes all above the {c} plate"],
+      vivid: [
+        "a big brown bun sinks down and crowns the {c} plate",
+        "a warm brown bun closes all above the {c} plate",
+      ],
       abstract: ["the roof of the meal", "ready to eat"],
     },
   },
@@ -129,20 +141,20 @@ function drawLayer(canvas: Canvas, index: number, bottom: number, amount: number
   const alpha = Math.min(1, amount * 4);
   const y = bottom - 20 * (1 - amount);
   if (index === COUNT - 1) {
-    fillRoundRect(canvas, -halfWidth, y - 5, halfWidth, y, 2, color, alpha);
-    fillEllipse(canvas, 0, y - 4.5, halfWidth, thickness - 4.5, color, alpha);
+    fillRoundRect(canvas, -halfWidth, y - 6, halfWidth, y + 1.5, 2, color, alpha);
+    fillEllipse(canvas, 0, y - 5.5, halfWidth, thickness - 5.5, color, alpha);
   } else if (index === 1) {
-    fillRect(canvas, -halfWidth + 2, y - thickness, halfWidth - 2, y - 1, color, alpha);
+    fillRect(canvas, -halfWidth + 2, y - thickness, halfWidth - 2, y + 1.5, color, alpha);
     for (let x = -12; x <= 12; x += 8) fillEllipse(canvas, x, y - 3, 6, 4, color, alpha);
   } else {
-    fillRoundRect(canvas, -halfWidth, y - thickness, halfWidth, y, index === 0 ? 3 : 2, color, alpha);
+    fillRoundRect(canvas, -halfWidth, y - thickness, halfWidth, y + 1.5, index === 0 ? 3 : 2, color, alpha);
   }
 }
 
 function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   const rgb = mainColours[scene.colour];
   fillRoundRect(canvas, -21, -7, 21, 0, 3.5, rgb);
-  fillRect(canvas, -12, -3, 12, 2, rgb);
+  fillRect(canvas, -12, -4, 12, 2, rgb);
   let bottom = -7;
   for (let i = 0; i < amounts.length; i++) {
     const amount = amounts[i]!;

@@ -24,7 +24,7 @@ export function makeCanvas(width: number, height: number): Canvas {
 }
 
 function clamp01(value: number): number {
-  return value < 0 ? 0 : value > 1 ? 1 : value;
+  return value < 0 ? 0 : Math.min(value, 1);
 }
 
 /**
@@ -39,7 +39,7 @@ const REACH = EDGE_WIDTH_PX / 2;
 function overlap(i: number, low: number, high: number): number {
   const center = i + 0.5;
   const cover = clamp01((center - low) * SLOPE + 0.5) - clamp01((center - high) * SLOPE + 0.5);
-  return cover > 0 ? cover : 0;
+  return Math.max(cover, 0);
 }
 
 /** Fills the rectangle between two corners; coverage is the exact area. */
@@ -101,7 +101,7 @@ export function fillRoundRect(
     for (let x = xStart; x < xEnd; x++) {
       const qx = Math.abs(x + 0.5 - centerX) - halfX + round;
       // Signed distance to a rounded box: https://iquilezles.org/articles/distfunctions2d/
-      const outside = qx > 0 && qy > 0 ? Math.sqrt(qx * qx + qy * qy) : qx > qy ? qx : qy;
+      const outside = qx > 0 && qy > 0 ? Math.sqrt(qx * qx + qy * qy) : Math.max(qx, qy);
       const cover = clamp01((round - outside) * SLOPE + 0.5) * alpha;
       if (cover <= 0) continue;
       const at = (y * width + x) * 3;

@@ -2,21 +2,12 @@
  * Samples of the simulated world: a pure function of the seed.
  * @module
  */
-import { fold, integer, keyFromSeed } from "../base/keys.ts";
+import { fold, keyFromSeed } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
-import { between, integerBetween, pick } from "./dice.ts";
+import { integerBetween, pick } from "./dice.ts";
 import { worldFamilies } from "./families.ts";
 import type { Captions, EventPlan, WorldKind } from "./family.ts";
-import {
-  ANSWER_FRAMES,
-  type ColourName,
-  colourNames,
-  INPUT_FRAMES,
-  mainColours,
-  placeName,
-  renderClip,
-  type Scene,
-} from "./scene.ts";
+import { ANSWER_FRAMES, INPUT_FRAMES, placeName, renderClip, type Scene } from "./scene.ts";
 import { worldVersion } from "./seeds.ts";
 
 /** How a caption speaks. */

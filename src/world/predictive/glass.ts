@@ -3,7 +3,7 @@
  * @module
  */
 import { type Canvas, fillEllipse, fillPolygon, fillRect, mix, mixRgb, phase, type Rgb } from "../canvas.ts";
-import { mainColours, type Scene } from "../scene.ts";
+import { mainColours } from "../scene.ts";
 import { predictiveFamily } from "./causes.ts";
 
 const WALL: Rgb = [126, 146, 166];

@@ -2,11 +2,12 @@
 
 // What metrics and auxiliary training read.
 export * from "./attributes.ts";
+// Samples.
+export * from "./describe.ts";
 export { worldFamilies } from "./families.ts";
 // What it is made of.
 export type { Captions, Family, WorldKind } from "./family.ts";
 export * from "./identity.ts";
-// Samples.
 export * from "./sample.ts";
 export {
   ANSWER_FRAMES,

@@ -58,7 +58,7 @@ const steps: readonly Step[] = [
   {
     name: "sprout",
     part: "the sprout",
-    past: "saw the sprout come up",
+    past: "let the sprout grow",
     seen: "a green sprout stands in the soil",
     captions: {
       literal: [
@@ -73,7 +73,7 @@ const steps: readonly Step[] = [
   {
     name: "flower",
     part: "the flower",
-    past: "saw the flower open",
+    past: "let the flower open",
     seen: "a pink flower stands in the pot",
     captions: {
       literal: [
@@ -162,13 +162,13 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   fillPolygon(canvas, [-13, -17, 13, -17, 9.5, 0, -9.5, 0], rgb);
 }
 
-/** Growing a flower. */
+/** Growing a plant. */
 export const plant = proceduralFamily({
   name: "plant",
   description: "{a} pot",
   object: "the pot",
-  goal: "grow a flower",
-  doing: ["growing a flower", "planting a flower", "growing a plant"],
+  goal: "grow a plant",
+  doing: ["growing a plant", "making a plant grow"],
   room: { x: [19, 45], scale: [0.94, 1.04] },
   steps,
   after,

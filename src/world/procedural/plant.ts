@@ -90,14 +90,14 @@ const steps: readonly Step[] = [
   },
 ];
 
-// Amounts: soil, seed, buried seed, water, sprout, flower.
+// Amounts: soil, seed, buried seed, water poured, water soaked in, sprout, flower.
 const stages: readonly Amounts[] = [
-  [0, 0, 0, 0, 0, 0],
-  [1, 0, 0, 0, 0, 0],
-  [1, 1, 0, 0, 0, 0],
-  [1, 1, 1, 1, 0, 0],
-  [1, 1, 1, 0, 1, 0],
-  [1, 1, 1, 0, 1, 1],
+  [0, 0, 0, 0, 0, 0, 0],
+  [1, 0, 0, 0, 0, 0, 0],
+  [1, 1, 0, 0, 0, 0, 0],
+  [1, 1, 1, 1, 0, 0, 0],
+  [1, 1, 1, 1, 1, 1, 0],
+  [1, 1, 1, 1, 1, 1, 1],
 ];
 
 function after(count: number): Amounts {
@@ -120,7 +120,7 @@ function missteps(next: number): readonly Misstep[] {
 
 function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   const rgb = mainColours[scene.colour];
-  const [soil = 0, seed = 0, buried = 0, water = 0, sprout = 0, flower = 0] = amounts;
+  const [soil = 0, seed = 0, buried = 0, water = 0, soaked = 0, sprout = 0, flower = 0] = amounts;
   if (sprout > 0) {
     const top = -20 - 20 * sprout;
     fillRect(canvas, -2.5, top, 2.5, -16, LEAF);
@@ -150,13 +150,14 @@ function draw(canvas: Canvas, scene: Scene, amounts: Amounts): void {
   if (soil > 0) {
     fillEllipse(canvas, 0, -19, 13 * soil, 8 * soil, SOIL);
   }
-  if (water > 0) {
+  if (water > 0 && soaked < 1) {
     // Two large drops fall while the level rises.
     const fall = 18 * (1 - water);
-    const drop = Math.min(1, water * 4) * (water < 1 ? 1 : 0);
+    const drop = soaked > 0 || water >= 1 ? 0 : Math.min(1, water * 4);
     fillEllipse(canvas, -6, -27 - fall, 3.5, 4.5, WATER, drop);
     fillEllipse(canvas, 6, -32 - fall, 3.5, 4.5, WATER, drop);
-    fillEllipse(canvas, 0, -20, 14 * water, 9 * water, WATER);
+    const level = water * (1 - soaked);
+    fillEllipse(canvas, 0, -20, 14 * level, 9 * level, WATER);
   }
   fillRoundRect(canvas, -15, -20, 15, -13, 1.5, rgb);
   fillPolygon(canvas, [-13, -17, 13, -17, 9.5, 0, -9.5, 0], rgb);

@@ -1,7 +1,7 @@
 /**
- * `@huggingface/tokenizers`, typed, with the three parts replaced in which it differs from the Rust library: the
- * precompiled character map, the Unigram model (byte pieces, ties), and lower-casing, which must not look at
- * neighbours (final sigma).
+ * `@huggingface/tokenizers`, typed, with the parts replaced in which it differs from the Rust library: the
+ * precompiled character map, the Unigram model (byte pieces, ties), stripping (U+FEFF), and lower-casing, which must
+ * not look at neighbours (final sigma).
  * @module
  */
 import * as library from "@huggingface/tokenizers";
@@ -61,10 +61,17 @@ export function createEngine(json: TokenizerJson): Engine {
 function repairNormalizer(normalizer: Normalizer | null): void {
   if (normalizer === null) return;
   for (const step of normalizer.normalizers ?? []) repairNormalizer(step);
-  const { type, precompiled_charsmap: map } = normalizer.config;
+  const { type, precompiled_charsmap: map, strip_left: left, strip_right: right } = normalizer.config;
   if (type === "Precompiled" && typeof map === "string") normalizer.normalize = precompiledNormalizer(map);
   if (type === "Lowercase") {
     normalizer.normalize = (text) => Array.from(text, (character) => character.toLowerCase()).join("");
+  }
+  // JavaScript's trim takes U+FEFF for white space; Unicode and the reference do not.
+  if (type === "Strip") {
+    normalizer.normalize = (text) => {
+      const start = left === true ? text.replace(/^\p{White_Space}+/u, "") : text;
+      return right === true ? start.replace(/\p{White_Space}+$/u, "") : start;
+    };
   }
 }
 

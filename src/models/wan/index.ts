@@ -1,5 +1,21 @@
 /** The Wan2.1 video models. @module */
+export {
+  type DitInputs,
+  type DitOptions,
+  type DitText,
+  ditForward,
+  ditText,
+  ditTextInputs,
+  ditTextOutputs,
+  ditWithReferences,
+  type ReferenceInputs,
+} from "./dit.ts";
+export type { Probe } from "./dit-blocks.ts";
+export * from "./dit-config.ts";
+export * from "./reference-frames.ts";
+export * from "./rope-table.ts";
 export * from "./vae.ts";
 export * from "./vae-config.ts";
 export { decodeLatents } from "./vae-decode.ts";
 export { encodeMoments, type Moments, type VaeTraceOptions } from "./vae-encode.ts";
+export { inflateVae, initVae } from "./vae-init.ts";

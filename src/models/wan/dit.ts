@@ -1,0 +1,238 @@
+/**
+ * The Wan video transformer: noisy latents, a timestep and text embeddings to a velocity. References are clean latent
+ * frames in front of the noisy ones on the time axis, as in the released VANS.
+ * @module
+ */
+import { VansError } from "../../base/index.ts";
+import { linear, type Params } from "../../nn/index.ts";
+import {
+  add,
+  broadcastTo,
+  concat,
+  constant,
+  formatShape,
+  geluTanh,
+  input,
+  linear as linearOp,
+  remat,
+  reshape,
+  silu,
+  type Tensor,
+  transpose,
+} from "../../tensor/index.ts";
+import { ditBlock, modulate, type Probe, type TextKeyValue, tableRow, textKeyValue } from "./dit-blocks.ts";
+import { type DitConfig, ditHeadDim } from "./dit-config.ts";
+import { ropeTable, type TokenGrid } from "./rope-table.ts";
+import { timeFeatures } from "./time-features.ts";
+
+/** The text branch of the transformer, which does not depend on the step: keys and values of every block. */
+export interface DitText {
+  readonly blocks: readonly TextKeyValue[];
+}
+
+/** Inputs of {@link ditForward}. */
+export interface DitInputs {
+  /** `[B, inDim, F, h, w]` with F, h, w multiples of the patch. */
+  readonly latents: Tensor;
+  /** `[B]` or `[1]`, 0 … 1000 (1000·σ). */
+  readonly timestep: Tensor;
+  /** Text embeddings `[B or 1, L, textDim]`, zero rows where padded (they are attended to), or their computed branch. */
+  readonly context: Tensor | DitText;
+}
+
+/** Inputs of {@link ditWithReferences}. */
+export interface ReferenceInputs extends Omit<DitInputs, "latents"> {
+  /** Clean normalised latents `[B or 1, inDim, R, h, w]`. */
+  readonly references: Tensor;
+  /** Noisy latents `[B, inDim, F, h, w]`. */
+  readonly noisy: Tensor;
+}
+
+/** How the transformer is traced. */
+export interface DitOptions {
+  /** Recompute each block's activations in the backward pass instead of keeping them. Default false. */
+  readonly remat?: boolean;
+  readonly probe?: Probe;
+}
+
+/**
+ * Text MLP and every block's cross-attention keys and values.
+ * @param context `[B or 1, L, textDim]`
+ */
+export function ditText(
+  params: Params,
+  config: DitConfig,
+  context: Tensor,
+  options: Pick<DitOptions, "probe"> = {},
+): DitText {
+  const hidden = geluTanh(linear(params.at("text_embedding", 0), context, { out: config.dim }));
+  const tokens = linear(params.at("text_embedding", 2), hidden, { out: config.dim });
+  options.probe?.("text_tokens", tokens);
+  const blocks = Array.from({ length: config.numLayers }, (_, i) =>
+    textKeyValue(params.at("blocks", i), config, tokens),
+  );
+  return { blocks };
+}
+
+const textName = (block: number, part: keyof TextKeyValue): string => `text.${block}.${part}`;
+
+/** The tensors of a text branch by name, as outputs of the graph that computes it once. */
+export function ditTextOutputs(text: DitText): Record<string, Tensor> {
+  return Object.fromEntries(
+    text.blocks.flatMap(({ key, value }, i) => [
+      [textName(i, "key"), key],
+      [textName(i, "value"), value],
+    ]),
+  );
+}
+
+/** A text branch as inputs of the step graph, under the names of {@link ditTextOutputs}. */
+export function ditTextInputs(config: DitConfig, batch: number, length: number): DitText {
+  const shape = [batch, config.numHeads, length, ditHeadDim(config)];
+  const blocks = Array.from({ length: config.numLayers }, (_, i) => ({
+    key: input(textName(i, "key"), shape),
+    value: input(textName(i, "value"), shape),
+  }));
+  return { blocks };
+}
+
+/** The token grid of latents `[B, C, F, h, w]`. */
+function tokenGrid(config: DitConfig, latents: Tensor): TokenGrid {
+  const [frames, rows, columns] = config.patchSize.map((size, axis) => latents.size(axis + 2) / size) as [
+    number,
+    number,
+    number,
+  ];
+  const isWhole = [frames, rows, columns].every(Number.isInteger);
+  if (latents.rank !== 5 || latents.size(1) !== config.inDim || !isWhole) {
+    throw new VansError("VANS_DIT_SHAPE", "the latents do not fit the transformer", {
+      asked: `[B, ${config.inDim}, F, h, w] with F, h, w multiples of ${config.patchSize.join(", ")}`,
+      found: formatShape(latents.shape),
+    });
+  }
+  return { frames, rows, columns };
+}
+
+/** Patches as tokens: a convolution whose stride is its kernel, written as a product. `[B, tokens, dim]` */
+function patchTokens(params: Params, config: DitConfig, latents: Tensor, grid: TokenGrid): Tensor {
+  const [pf, pr, pc] = config.patchSize;
+  const batch = latents.size(0);
+  const { frames, rows, columns } = grid;
+  const cut = reshape(latents, [batch, config.inDim, frames, pf, rows, pr, columns, pc]);
+  const size = config.inDim * pf * pr * pc;
+  const patches = reshape(transpose(cut, [0, 2, 4, 6, 1, 3, 5, 7]), [batch, frames * rows * columns, size]);
+  const scope = params.at("patch_embedding");
+  const weight = reshape(scope.get("weight", [config.dim, config.inDim, pf, pr, pc]), [config.dim, size]);
+  return linearOp(patches, weight, scope.get("bias", [config.dim]));
+}
+
+/** Time MLP: e `[B, dim]` for the head and its six-row projection `[B, 6, dim]` for the blocks. */
+function timeEmbedding(
+  params: Params,
+  config: DitConfig,
+  timestep: Tensor,
+  probe: Probe | undefined,
+): { e: Tensor; modulation: Tensor } {
+  const { dim } = config;
+  const hidden = silu(
+    linear(params.at("time_embedding", 0), timeFeatures(timestep, config.freqDim), { out: dim }),
+  );
+  const e = linear(params.at("time_embedding", 2), hidden, { out: dim });
+  probe?.("time_embedding", e);
+  const projected = linear(params.at("time_projection", 1), silu(e), { out: 6 * dim });
+  probe?.("time_projection", projected);
+  return { e, modulation: reshape(projected, [timestep.size(0), 6, dim]) };
+}
+
+/** Tokens back to latents: `[B, tokens, patch·outDim]` (channel fastest) to `[B, outDim, F, h, w]`. */
+function unpatchify(config: DitConfig, tokens: Tensor, grid: TokenGrid): Tensor {
+  const [pf, pr, pc] = config.patchSize;
+  const batch = tokens.size(0);
+  const { frames, rows, columns } = grid;
+  const cut = reshape(tokens, [batch, frames, rows, columns, pf, pr, pc, config.outDim]);
+  return reshape(transpose(cut, [0, 7, 1, 4, 2, 5, 3, 6]), [
+    batch,
+    config.outDim,
+    frames * pf,
+    rows * pr,
+    columns * pc,
+  ]);
+}
+
+/** The transformer without its first `dropFrames` latent frames in the output. */
+function forward(
+  params: Params,
+  config: DitConfig,
+  inputs: DitInputs,
+  dropFrames: number,
+  options: DitOptions,
+): Tensor {
+  const { probe } = options;
+  const grid = tokenGrid(config, inputs.latents);
+  const angles = ropeTable(grid, ditHeadDim(config));
+  const tables = { cos: constant(angles.cos), sin: constant(angles.sin) };
+  const { e, modulation } = timeEmbedding(params, config, inputs.timestep, probe);
+  const text =
+    "blocks" in inputs.context
+      ? inputs.context
+      : ditText(params, config, inputs.context, { ...(probe && { probe }) });
+  let tokens = patchTokens(params, config, inputs.latents, grid);
+  probe?.("patch_tokens", tokens);
+  const dropped = (dropFrames / config.patchSize[0]) * grid.rows * grid.columns;
+  const traced = options.remat ? remat : <T>(body: () => T): T => body();
+  for (let i = 0; i < config.numLayers; i++) {
+    // Nothing after the last block's self-attention looks at the frames that are dropped.
+    const keepFrom = i === config.numLayers - 1 ? dropped : 0;
+    const before = tokens;
+    tokens = traced(() =>
+      ditBlock(params.at("blocks", i), config, before, {
+        modulation,
+        tables,
+        text: text.blocks[i]!,
+        keepFrom,
+        probe: probe && ((stage, value) => probe(`block${i}.${stage}`, value)),
+      }),
+    );
+  }
+  const head = params.at("head");
+  const table = add(head.get("modulation", [1, 2, config.dim]), reshape(e, [e.size(0), 1, config.dim]));
+  const normed = modulate(config, tokens, tableRow(table, 0), tableRow(table, 1));
+  const patch = config.patchSize[0] * config.patchSize[1] * config.patchSize[2];
+  const y = linear(head.at("head"), normed, { out: patch * config.outDim });
+  probe?.("head", y);
+  return unpatchify(config, y, { ...grid, frames: grid.frames - dropFrames / config.patchSize[0] });
+}
+
+/**
+ * Velocity of noisy latents (Wan2.1 `WanModel.forward`), for one timestep per sample.
+ * @returns `[B, outDim, F, h, w]`, an estimate of noise - clean
+ * @throws `VANS_DIT_SHAPE`
+ */
+export function ditForward(
+  params: Params,
+  config: DitConfig,
+  inputs: DitInputs,
+  options: DitOptions = {},
+): Tensor {
+  return forward(params, config, inputs, 0, options);
+}
+
+/**
+ * Velocity of noisy latents behind clean reference latents. References share the timestep, take frame positions
+ * 0 … R-1, and are cut off the output, as in the released VANS (`wan_video_new.py`); because they are cut off, the last
+ * block computes only their keys and values.
+ * @returns `[B, outDim, F, h, w]` for the noisy frames
+ * @throws `VANS_DIT_SHAPE`
+ */
+export function ditWithReferences(
+  params: Params,
+  config: DitConfig,
+  inputs: ReferenceInputs,
+  options: DitOptions = {},
+): Tensor {
+  const { references, noisy, ...rest } = inputs;
+  const batch = noisy.size(0);
+  const [, ...frame] = references.shape;
+  const latents = concat([broadcastTo(references, [batch, ...frame]), noisy], 2);
+  return forward(params, config, { ...rest, latents }, references.size(2), options);
+}

@@ -96,8 +96,9 @@ export function sampleForSeed(seed: number): WorldSample {
   const key = fold(keyFromSeed(seed), "world", worldVersion);
   const story = family.tell(fold(key, family.name));
   const { scene } = story;
-  // Motion takes 7 to 9 frames, so the final state stands for at least 7.
-  const duration = integerBetween(key, "duration", 7, 9);
+  // Nothing moves faster than about 3 pixels a frame, and the final state stands for at least 6 frames.
+  const duration =
+    kind === "procedural" ? integerBetween(key, "duration", 7, 9) : integerBetween(key, "duration", 9, 10);
   const moment = answerMoment(duration);
   const toEvent = (plan: EventPlan, index: number): WorldEvent => {
     const captionKey = fold(key, "caption", index);

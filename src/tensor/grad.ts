@@ -38,7 +38,8 @@ function backward(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   const arrived = new Map<Node, Arrived>();
   const accumulate = (tensor: Tensor, gradient: Tensor | undefined): void => {
     if (!gradient || !active.has(tensor.node)) return;
-    const slots = arrived.get(tensor.node) ?? [];
+    // Every output has its slot from the start: rules map over them, and a hole would be skipped.
+    const slots = arrived.get(tensor.node) ?? tensor.node.types.map(() => undefined);
     const before = slots[tensor.index];
     slots[tensor.index] = before ? ops.add(before, gradient) : gradient;
     arrived.set(tensor.node, slots);

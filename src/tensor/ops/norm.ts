@@ -48,9 +48,8 @@ const layerNormOp = defineOp<NormAttrs>({
     const keep = { axes: [-1], keepDims: true };
     const projected = ops.sub(ops.sub(u, ops.mean(u, keep)), ops.mul(h, ops.mean(ops.mul(u, h), keep)));
     const dx = ops.mul(projected, rstd);
-    if (isPlain) return [dx, undefined, undefined];
     const rows = x.shape.map((_, i) => i).slice(0, -1);
-    return [dx, ops.sum(ops.mul(g, h), { axes: rows }), ops.sum(g, { axes: rows })];
+    return [dx, isPlain ? undefined : ops.sum(ops.mul(g, h), { axes: rows }), ops.sum(g, { axes: rows })];
   },
   lower: (emit, inputs, node) => {
     const epsilon = { epsilon: { float: node.attrs.epsilon }, axis: { int: -1 } };

@@ -4,9 +4,9 @@
  */
 import {
   type DitConfig,
-  ditConfigFromJson,
+  ditConfig,
   ditForward,
-  ditHeadDim,
+  ditHeadWidth,
   ditWithReferences,
   pickReferenceFrames,
   ropeTable,
@@ -33,7 +33,7 @@ const weightsOf = (golden: GoldenCase) => golden.file("weights.safetensors");
 
 async function forward(golden: GoldenCase): Promise<Check[]> {
   const { io } = golden;
-  const config = ditConfigFromJson(golden.config("diffusers_WanTransformer3DModel"));
+  const config = ditConfig(golden.config("diffusers_WanTransformer3DModel"));
   const tolerance = golden.tolerance("relative_to_abs_max");
   const checks = configChecks(golden, config);
   const feeds = {
@@ -66,7 +66,7 @@ async function forward(golden: GoldenCase): Promise<Check[]> {
   const [pf, pr, pc] = config.patchSize;
   const table = ropeTable(
     { frames: frames / pf, rows: rows / pr, columns: columns / pc },
-    ditHeadDim(config),
+    ditHeadWidth(config),
   );
   for (const part of ["cos", "sin"] as const)
     checks.push(
@@ -83,8 +83,9 @@ async function forward(golden: GoldenCase): Promise<Check[]> {
 /** Both spellings of the configuration must mean the same transformer. */
 function configChecks(golden: GoldenCase, config: DitConfig): Check[] {
   if (!golden.hasConfig("original_WanModel")) return [];
-  const original = ditConfigFromJson(golden.config("original_WanModel"));
-  const isSame = JSON.stringify({ ...original, textLen: 0 }) === JSON.stringify({ ...config, textLen: 0 });
+  const original = ditConfig(golden.config("original_WanModel"));
+  const isSame =
+    JSON.stringify({ ...original, textLength: 0 }) === JSON.stringify({ ...config, textLength: 0 });
   return [{ name: "config: original and diffusers agree", maxError: isSame ? 0 : 1, tolerance: 0 }];
 }
 
@@ -98,7 +99,7 @@ function twice(table: NdArray, like: NdArray): NdArray {
 
 async function prefix(golden: GoldenCase): Promise<Check[]> {
   const { io } = golden;
-  const config = ditConfigFromJson(golden.config("diffusers_WanTransformer3DModel"));
+  const config = ditConfig(golden.config("diffusers_WanTransformer3DModel"));
   const tolerance = golden.tolerance("relative_to_abs_max");
   const clip = io.get("prefix.ref_latents");
   const indices = io.get("prefix.indices");

@@ -18,18 +18,18 @@ import {
   type Tensor,
   transpose,
 } from "../../tensor/index.ts";
-import { type DitConfig, ditHeadDim } from "./dit-config.ts";
+import { type DitConfig, ditHeadWidth } from "./dit-config.ts";
 
 /** Receives named stage values while a model is traced, for comparison with references. */
 export type Probe = (stage: string, value: Tensor) => void;
 
-/** Keys and values of one block's cross-attention, `[B or 1, heads, L, headDim]`. */
+/** Keys and values of one block's cross-attention, `[B or 1, heads, L, headWidth]`. */
 export interface TextKeyValue {
   readonly key: Tensor;
   readonly value: Tensor;
 }
 
-/** Rotary tables, `[1, S, headDim / 2]`. */
+/** Rotary tables, `[1, S, headWidth / 2]`. */
 export interface RopeTables {
   readonly cos: Tensor;
   readonly sin: Tensor;
@@ -37,7 +37,7 @@ export interface RopeTables {
 
 /** What a block needs beside the token stream. */
 export interface BlockInputs {
-  /** Six rows of the time projection, `[B or 1, 6, dim]`. */
+  /** Six rows of the time projection, `[B or 1, 6, width]`. */
   readonly modulation: Tensor;
   readonly tables: RopeTables;
   readonly text: TextKeyValue;
@@ -46,43 +46,43 @@ export interface BlockInputs {
   readonly probe?: Probe | undefined;
 }
 
-/** Layer norm without learned scale and bias. `[…, dim]` */
+/** Layer norm without learned scale and bias. `[…, width]` */
 export function plainNorm(config: DitConfig, x: Tensor): Tensor {
-  const ones = constant(f32(new Float32Array(config.dim).fill(1)));
-  const zeros = constant(f32(new Float32Array(config.dim)));
-  return layerNorm(x, ones, zeros, config.eps);
+  const ones = constant(f32(new Float32Array(config.width).fill(1)));
+  const zeros = constant(f32(new Float32Array(config.width)));
+  return layerNorm(x, ones, zeros, config.epsilon);
 }
 
-/** Modulated norm: norm(x)·(1 + scale) + shift, with scale and shift `[B or 1, 1, dim]`. */
+/** Modulated norm: norm(x)·(1 + scale) + shift, with scale and shift `[B or 1, 1, width]`. */
 export function modulate(config: DitConfig, x: Tensor, shift: Tensor, scale: Tensor): Tensor {
   return add(mul(plainNorm(config, x), add(scale, 1)), shift);
 }
 
-/** Row `index` of a `[B, rows, dim]` table as `[B, 1, dim]`. */
+/** Row `index` of a `[B, rows, width]` table as `[B, 1, width]`. */
 export const tableRow = (table: Tensor, index: number): Tensor => slice(table, 1, index, index + 1);
 
-/** `[B, S, dim]` to `[B, heads, S, headDim]`. */
+/** `[B, S, width]` to `[B, heads, S, headWidth]`. */
 function toHeads(config: DitConfig, x: Tensor): Tensor {
   const [batch, length] = x.shape as [number, number];
-  return transpose(reshape(x, [batch, length, config.numHeads, ditHeadDim(config)]), [0, 2, 1, 3]);
+  return transpose(reshape(x, [batch, length, config.headCount, ditHeadWidth(config)]), [0, 2, 1, 3]);
 }
 
-/** `[B, heads, S, headDim]` to `[B, S, dim]`. */
+/** `[B, heads, S, headWidth]` to `[B, S, width]`. */
 function fromHeads(config: DitConfig, x: Tensor): Tensor {
-  return reshape(transpose(x, [0, 2, 1, 3]), [x.size(0), x.size(2), config.dim]);
+  return reshape(transpose(x, [0, 2, 1, 3]), [x.size(0), x.size(2), config.width]);
 }
 
-/** A projection, normed over its whole width before the heads are split (queries and keys). `[B, heads, S, headDim]` */
+/** A projection, normed over its whole width before the heads are split (queries and keys). `[B, heads, S, headWidth]` */
 function normedHeads(params: Params, config: DitConfig, x: Tensor, name: "q" | "k"): Tensor {
-  const projected = linear(params.at(name), x, { out: config.dim });
+  const projected = linear(params.at(name), x, { out: config.width });
   return toHeads(
     config,
-    rmsNorm(projected, params.at(`norm_${name}`).get("weight", [config.dim]), config.eps),
+    rmsNorm(projected, params.at(`norm_${name}`).get("weight", [config.width]), config.epsilon),
   );
 }
 
 function heads(params: Params, config: DitConfig, x: Tensor, name: "v"): Tensor {
-  return toHeads(config, linear(params.at(name), x, { out: config.dim }));
+  return toHeads(config, linear(params.at(name), x, { out: config.width }));
 }
 
 function selfAttention(params: Params, config: DitConfig, x: Tensor, inputs: BlockInputs): Tensor {
@@ -94,10 +94,10 @@ function selfAttention(params: Params, config: DitConfig, x: Tensor, inputs: Blo
   });
   const k = rope(normedHeads(params, config, x, "k"), cos, sin, { interleaved: true });
   const y = attention(q, k, heads(params, config, x, "v"));
-  return linear(params.at("o"), fromHeads(config, y), { out: config.dim });
+  return linear(params.at("o"), fromHeads(config, y), { out: config.width });
 }
 
-/** Keys and values of block `params` (`blocks.N`) for text tokens `[B or 1, L, dim]`. */
+/** Keys and values of block `params` (`blocks.N`) for text tokens `[B or 1, L, width]`. */
 export function textKeyValue(params: Params, config: DitConfig, textTokens: Tensor): TextKeyValue {
   const scope = params.at("cross_attn");
   return {
@@ -108,18 +108,18 @@ export function textKeyValue(params: Params, config: DitConfig, textTokens: Tens
 
 function crossAttention(params: Params, config: DitConfig, x: Tensor, text: TextKeyValue): Tensor {
   const y = attention(normedHeads(params, config, x, "q"), text.key, text.value);
-  return linear(params.at("o"), fromHeads(config, y), { out: config.dim });
+  return linear(params.at("o"), fromHeads(config, y), { out: config.width });
 }
 
 /**
  * One block (Wan2.1 `WanAttentionBlock`): x += g1·SelfAttn(norm(x)·(1+sc1)+sh1); x += CrossAttn(norm3(x), text);
  * x += g2·FFN(norm(x)·(1+sc2)+sh2).
- * @param x `[B, S, dim]`
- * @returns `[B, S - keepFrom, dim]`
+ * @param x `[B, S, width]`
+ * @returns `[B, S - keepFrom, width]`
  */
 export function ditBlock(params: Params, config: DitConfig, x: Tensor, inputs: BlockInputs): Tensor {
   const { probe, keepFrom = 0 } = inputs;
-  const table = add(params.get("modulation", [1, 6, config.dim]), inputs.modulation);
+  const table = add(params.get("modulation", [1, 6, config.width]), inputs.modulation);
   const [shift1, scale1, gate1, shift2, scale2, gate2] = [0, 1, 2, 3, 4, 5].map((i) =>
     tableRow(table, i),
   ) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
@@ -129,17 +129,17 @@ export function ditBlock(params: Params, config: DitConfig, x: Tensor, inputs: B
   const norm3 = params.at("norm3");
   const normed = layerNorm(
     stream,
-    norm3.get("weight", [config.dim]),
-    norm3.get("bias", [config.dim]),
-    config.eps,
+    norm3.get("weight", [config.width]),
+    norm3.get("bias", [config.width]),
+    config.epsilon,
   );
   const cross = crossAttention(params.at("cross_attn"), config, normed, inputs.text);
   probe?.("cross_attn", cross);
   stream = add(stream, cross);
   const hidden = linear(params.at("ffn", 0), modulate(config, stream, shift2, scale2), {
-    out: config.ffnDim,
+    out: config.ffnWidth,
   });
-  const ffn = linear(params.at("ffn", 2), geluTanh(hidden), { out: config.dim });
+  const ffn = linear(params.at("ffn", 2), geluTanh(hidden), { out: config.width });
   probe?.("ffn", ffn);
   stream = add(stream, mul(ffn, gate2));
   probe?.("output", stream);

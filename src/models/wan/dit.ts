@@ -21,7 +21,7 @@ import {
   transpose,
 } from "../../tensor/index.ts";
 import { ditBlock, modulate, type Probe, type TextKeyValue, tableRow, textKeyValue } from "./dit-blocks.ts";
-import { type DitConfig, ditHeadDim } from "./dit-config.ts";
+import { type DitConfig, ditHeadWidth } from "./dit-config.ts";
 import { ropeTable, type TokenGrid } from "./rope-table.ts";
 import { timeFeatures } from "./time-features.ts";
 
@@ -32,19 +32,19 @@ export interface DitText {
 
 /** Inputs of {@link ditForward}. */
 export interface DitInputs {
-  /** `[B, inDim, F, h, w]` with F, h, w multiples of the patch. */
+  /** `[B, inChannels, F, h, w]` with F, h, w multiples of the patch. */
   readonly latents: Tensor;
   /** `[B]` or `[1]`, 0 … 1000 (1000·σ). */
   readonly timestep: Tensor;
-  /** Text embeddings `[B or 1, L, textDim]`, zero rows where padded (they are attended to), or their computed branch. */
+  /** Text embeddings `[B or 1, L, textWidth]`, zero rows where padded (they are attended to), or their computed branch. */
   readonly context: Tensor | DitText;
 }
 
 /** Inputs of {@link ditWithReferences}. */
 export interface ReferenceInputs extends Omit<DitInputs, "latents"> {
-  /** Clean normalised latents `[B or 1, inDim, R, h, w]`. */
+  /** Clean normalised latents `[B or 1, inChannels, R, h, w]`. */
   readonly references: Tensor;
-  /** Noisy latents `[B, inDim, F, h, w]`. */
+  /** Noisy latents `[B, inChannels, F, h, w]`. */
   readonly noisy: Tensor;
 }
 
@@ -57,7 +57,7 @@ export interface DitOptions {
 
 /**
  * Text MLP and every block's cross-attention keys and values.
- * @param context `[B or 1, L, textDim]`
+ * @param context `[B or 1, L, textWidth]`
  */
 export function ditText(
   params: Params,
@@ -65,10 +65,10 @@ export function ditText(
   context: Tensor,
   options: Pick<DitOptions, "probe"> = {},
 ): DitText {
-  const hidden = geluTanh(linear(params.at("text_embedding", 0), context, { out: config.dim }));
-  const tokens = linear(params.at("text_embedding", 2), hidden, { out: config.dim });
+  const hidden = geluTanh(linear(params.at("text_embedding", 0), context, { out: config.width }));
+  const tokens = linear(params.at("text_embedding", 2), hidden, { out: config.width });
   options.probe?.("text_tokens", tokens);
-  const blocks = Array.from({ length: config.numLayers }, (_, i) =>
+  const blocks = Array.from({ length: config.layerCount }, (_, i) =>
     textKeyValue(params.at("blocks", i), config, tokens),
   );
   return { blocks };
@@ -88,8 +88,8 @@ export function ditTextOutputs(text: DitText): Record<string, Tensor> {
 
 /** A text branch as inputs of the step graph, under the names of {@link ditTextOutputs}. */
 export function ditTextInputs(config: DitConfig, batch: number, length: number): DitText {
-  const shape = [batch, config.numHeads, length, ditHeadDim(config)];
-  const blocks = Array.from({ length: config.numLayers }, (_, i) => ({
+  const shape = [batch, config.headCount, length, ditHeadWidth(config)];
+  const blocks = Array.from({ length: config.layerCount }, (_, i) => ({
     key: input(textName(i, "key"), shape),
     value: input(textName(i, "value"), shape),
   }));
@@ -104,55 +104,58 @@ function tokenGrid(config: DitConfig, latents: Tensor): TokenGrid {
     number,
   ];
   const isWhole = [frames, rows, columns].every(Number.isInteger);
-  if (latents.rank !== 5 || latents.size(1) !== config.inDim || !isWhole) {
+  if (latents.rank !== 5 || latents.size(1) !== config.inChannels || !isWhole) {
     throw new VansError("VANS_DIT_SHAPE", "the latents do not fit the transformer", {
-      asked: `[B, ${config.inDim}, F, h, w] with F, h, w multiples of ${config.patchSize.join(", ")}`,
+      asked: `[B, ${config.inChannels}, F, h, w] with F, h, w multiples of ${config.patchSize.join(", ")}`,
       found: formatShape(latents.shape),
     });
   }
   return { frames, rows, columns };
 }
 
-/** Patches as tokens: a convolution whose stride is its kernel, written as a product. `[B, tokens, dim]` */
+/** Patches as tokens: a convolution whose stride is its kernel, written as a product. `[B, tokens, width]` */
 function patchTokens(params: Params, config: DitConfig, latents: Tensor, grid: TokenGrid): Tensor {
   const [pf, pr, pc] = config.patchSize;
   const batch = latents.size(0);
   const { frames, rows, columns } = grid;
-  const cut = reshape(latents, [batch, config.inDim, frames, pf, rows, pr, columns, pc]);
-  const size = config.inDim * pf * pr * pc;
+  const cut = reshape(latents, [batch, config.inChannels, frames, pf, rows, pr, columns, pc]);
+  const size = config.inChannels * pf * pr * pc;
   const patches = reshape(transpose(cut, [0, 2, 4, 6, 1, 3, 5, 7]), [batch, frames * rows * columns, size]);
   const scope = params.at("patch_embedding");
-  const weight = reshape(scope.get("weight", [config.dim, config.inDim, pf, pr, pc]), [config.dim, size]);
-  return linearOp(patches, weight, scope.get("bias", [config.dim]));
+  const weight = reshape(scope.get("weight", [config.width, config.inChannels, pf, pr, pc]), [
+    config.width,
+    size,
+  ]);
+  return linearOp(patches, weight, scope.get("bias", [config.width]));
 }
 
-/** Time MLP: e `[B, dim]` for the head and its six-row projection `[B, 6, dim]` for the blocks. */
+/** Time MLP: e `[B, width]` for the head and its six-row projection `[B, 6, width]` for the blocks. */
 function timeEmbedding(
   params: Params,
   config: DitConfig,
   timestep: Tensor,
   probe: Probe | undefined,
 ): { e: Tensor; modulation: Tensor } {
-  const { dim } = config;
+  const { width } = config;
   const hidden = silu(
-    linear(params.at("time_embedding", 0), timeFeatures(timestep, config.freqDim), { out: dim }),
+    linear(params.at("time_embedding", 0), timeFeatures(timestep, config.timeWidth), { out: width }),
   );
-  const e = linear(params.at("time_embedding", 2), hidden, { out: dim });
+  const e = linear(params.at("time_embedding", 2), hidden, { out: width });
   probe?.("time_embedding", e);
-  const projected = linear(params.at("time_projection", 1), silu(e), { out: 6 * dim });
+  const projected = linear(params.at("time_projection", 1), silu(e), { out: 6 * width });
   probe?.("time_projection", projected);
-  return { e, modulation: reshape(projected, [timestep.size(0), 6, dim]) };
+  return { e, modulation: reshape(projected, [timestep.size(0), 6, width]) };
 }
 
-/** Tokens back to latents: `[B, tokens, patch·outDim]` (channel fastest) to `[B, outDim, F, h, w]`. */
+/** Tokens back to latents: `[B, tokens, patch·outChannels]` (channel fastest) to `[B, outChannels, F, h, w]`. */
 function unpatchify(config: DitConfig, tokens: Tensor, grid: TokenGrid): Tensor {
   const [pf, pr, pc] = config.patchSize;
   const batch = tokens.size(0);
   const { frames, rows, columns } = grid;
-  const cut = reshape(tokens, [batch, frames, rows, columns, pf, pr, pc, config.outDim]);
+  const cut = reshape(tokens, [batch, frames, rows, columns, pf, pr, pc, config.outChannels]);
   return reshape(transpose(cut, [0, 7, 1, 4, 2, 5, 3, 6]), [
     batch,
-    config.outDim,
+    config.outChannels,
     frames * pf,
     rows * pr,
     columns * pc,
@@ -169,7 +172,7 @@ function forward(
 ): Tensor {
   const { probe } = options;
   const grid = tokenGrid(config, inputs.latents);
-  const angles = ropeTable(grid, ditHeadDim(config));
+  const angles = ropeTable(grid, ditHeadWidth(config));
   const tables = { cos: constant(angles.cos), sin: constant(angles.sin) };
   const { e, modulation } = timeEmbedding(params, config, inputs.timestep, probe);
   const text =
@@ -180,9 +183,9 @@ function forward(
   probe?.("patch_tokens", tokens);
   const dropped = (dropFrames / config.patchSize[0]) * grid.rows * grid.columns;
   const traced = options.remat ? remat : <T>(body: () => T): T => body();
-  for (let i = 0; i < config.numLayers; i++) {
+  for (let i = 0; i < config.layerCount; i++) {
     // Nothing after the last block's self-attention looks at the frames that are dropped.
-    const keepFrom = i === config.numLayers - 1 ? dropped : 0;
+    const keepFrom = i === config.layerCount - 1 ? dropped : 0;
     const before = tokens;
     tokens = traced(() =>
       ditBlock(params.at("blocks", i), config, before, {
@@ -195,17 +198,17 @@ function forward(
     );
   }
   const head = params.at("head");
-  const table = add(head.get("modulation", [1, 2, config.dim]), reshape(e, [e.size(0), 1, config.dim]));
+  const table = add(head.get("modulation", [1, 2, config.width]), reshape(e, [e.size(0), 1, config.width]));
   const normed = modulate(config, tokens, tableRow(table, 0), tableRow(table, 1));
   const patch = config.patchSize[0] * config.patchSize[1] * config.patchSize[2];
-  const y = linear(head.at("head"), normed, { out: patch * config.outDim });
+  const y = linear(head.at("head"), normed, { out: patch * config.outChannels });
   probe?.("head", y);
   return unpatchify(config, y, { ...grid, frames: grid.frames - dropFrames / config.patchSize[0] });
 }
 
 /**
  * Velocity of noisy latents (Wan2.1 `WanModel.forward`), for one timestep per sample.
- * @returns `[B, outDim, F, h, w]`, an estimate of noise - clean
+ * @returns `[B, outChannels, F, h, w]`, an estimate of noise - clean
  * @throws `VANS_DIT_SHAPE`
  */
 export function ditForward(
@@ -221,7 +224,7 @@ export function ditForward(
  * Velocity of noisy latents behind clean reference latents. References share the timestep, take frame positions
  * 0 … R-1, and are cut off the output, as in the released VANS (`wan_video_new.py`); because they are cut off, the last
  * block computes only their keys and values.
- * @returns `[B, outDim, F, h, w]` for the noisy frames
+ * @returns `[B, outChannels, F, h, w]` for the noisy frames
  * @throws `VANS_DIT_SHAPE`
  */
 export function ditWithReferences(

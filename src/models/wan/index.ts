@@ -11,7 +11,7 @@ export {
   type ReferenceInputs,
 } from "./dit.ts";
 export type { Probe } from "./dit-blocks.ts";
-export * from "./dit-config.ts";
+export { type DitConfig, ditConfig, ditHeadWidth, WAN_T2V_1_3B } from "./dit-config.ts";
 export * from "./reference-frames.ts";
 export * from "./rope-table.ts";
 export * from "./vae.ts";

@@ -17,10 +17,10 @@ const THETA = 10000;
 /**
  * Cosine and sine of every token's angles, tokens in the order (frame, row, column).
  *
- * A head's pairs are shared out between the axes as in Wan2.1 `model.py`: rows and columns get `headDim // 6` pairs
+ * A head's pairs are shared out between the axes as in Wan2.1 `model.py`: rows and columns get `headWidth // 6` pairs
  * each, frames the rest, in the order frames, rows, columns; axis `a` with d elements turns at 10000^(-2j/d).
  * Computed in f64, rounded to f32.
- * @returns both `[1, tokens, headDim / 2]`
+ * @returns both `[1, tokens, headWidth / 2]`
  *
  * @example
  * ```ts
@@ -30,15 +30,15 @@ const THETA = 10000;
  */
 export function ropeTable(
   grid: TokenGrid,
-  headDim: number,
+  headWidth: number,
 ): { readonly cos: NdArray; readonly sin: NdArray } {
-  const side = Math.floor(headDim / 6);
-  const pairs = [headDim / 2 - 2 * side, side, side] as const;
+  const side = Math.floor(headWidth / 6);
+  const pairs = [headWidth / 2 - 2 * side, side, side] as const;
   const frequencies = pairs.map((count) =>
     Array.from({ length: count }, (_, j) => THETA ** (-j / count)),
   ) as [number[], number[], number[]];
   const tokens = grid.frames * grid.rows * grid.columns;
-  const width = headDim / 2;
+  const width = headWidth / 2;
   const cos = new Float32Array(tokens * width);
   const sin = new Float32Array(tokens * width);
   let at = 0;

@@ -1,0 +1,34 @@
+/**
+ * What a trainable task gives the runner: a compiled step, batches, pictures, results.
+ * @module
+ */
+import type { TrainStep } from "../nn/index.ts";
+import type { Feeds } from "../runtime/index.ts";
+import type { NdArray } from "../tensor/index.ts";
+import type { Recipe } from "./recipe.ts";
+
+/** Where a task reads and writes. */
+export interface TaskContext {
+  /** Folder of the run: checkpoints, logs, sheets. */
+  readonly runFolder: string;
+  /** Folder that the recipe's `init` paths are relative to. */
+  readonly baseFolder: string;
+  /** State to continue from (a checkpoint), or undefined at the start. */
+  readonly resumed: { readonly state: Readonly<Record<string, NdArray>>; readonly step: number } | undefined;
+}
+
+/** A task made ready to run. */
+export interface TrainTask {
+  readonly step: TrainStep;
+  /** Everything that the step is fed; a pure function of the step number, so that resuming repeats nothing. */
+  batch(step: number): Promise<Feeds>;
+  /** Numbers on held-out training-side data, from the averaged weights; called at sheet time. */
+  evaluate?(weights: Readonly<Record<string, NdArray>>): Promise<Record<string, number>>;
+  /** A picture of what the model does now, as PNG bytes. */
+  sheet?(weights: Readonly<Record<string, NdArray>>, step: number): Promise<Uint8Array | undefined>;
+  /** Weights to keep when the run is done, chosen from the averaged ones. */
+  exported(weights: Readonly<Record<string, NdArray>>): Readonly<Record<string, NdArray>>;
+}
+
+/** Makes a task ready. */
+export type PrepareTask = (recipe: Recipe, context: TaskContext) => Promise<TrainTask>;

@@ -1,12 +1,12 @@
 /**
  * `@huggingface/tokenizers`, typed, with the parts replaced in which it differs from the Rust library: the
- * precompiled character map, the Unigram model (byte pieces, ties), stripping (U+FEFF), and lower-casing, which must
- * not look at neighbours (final sigma).
+ * precompiled character map, the Unigram model (byte pieces, ties), white space that is or is not U+FEFF, and
+ * lower-casing, which must not look at neighbours (final sigma).
  * @module
  */
 import * as library from "@huggingface/tokenizers";
 import { precompiledNormalizer } from "./precompiled-charsmap.ts";
-import { type UnigramConfig, unigramEncoder } from "./unigram.ts";
+import { byteOfPiece, type UnigramConfig, unigramEncoder } from "./unigram.ts";
 
 /** The parts of `tokenizer.json` that this project reads itself. */
 export interface TokenizerJson {
@@ -29,6 +29,8 @@ export interface Engine {
   get_vocab(withAddedTokens: boolean): Map<string, number>;
   readonly normalizer: Normalizer | null;
   readonly model: Model;
+  readonly pre_tokenizer: PreTokenizer | null;
+  readonly decoder: Decoder | null;
 }
 
 interface Normalizer {
@@ -36,6 +38,21 @@ interface Normalizer {
   /** The steps of a sequence. */
   readonly normalizers?: readonly (Normalizer | null)[];
   normalize(text: string): string;
+}
+
+interface PreTokenizer {
+  /** The steps of a sequence. */
+  readonly tokenizers?: readonly (PreTokenizer | null)[];
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** GPT-2's split of the byte-level step. */
+  pattern?: RegExp | null;
+}
+
+interface Decoder {
+  readonly config: Readonly<Record<string, unknown>>;
+  /** The steps of a sequence. */
+  readonly decoders?: readonly (Decoder | null)[];
+  decode_chain(tokens: string[]): string[];
 }
 
 interface Model {
@@ -53,6 +70,8 @@ const { Tokenizer } = library as unknown as {
 export function createEngine(json: TokenizerJson): Engine {
   const engine = new Tokenizer(json, { clean_up_tokenization_spaces: false });
   repairNormalizer(engine.normalizer);
+  repairPreTokenizer(engine.pre_tokenizer);
+  repairDecoder(engine.decoder);
   // Unigram lists its pieces with scores; the other models have an object. Old files do not state the type.
   if (Array.isArray(json.model["vocab"])) repairUnigram(engine.model, json);
   return engine;
@@ -73,6 +92,46 @@ function repairNormalizer(normalizer: Normalizer | null): void {
       return right === true ? start.replace(/\p{White_Space}+$/u, "") : start;
     };
   }
+}
+
+/** GPT-2's split with Unicode's white space instead of JavaScript's, which adds U+FEFF. */
+const BYTE_LEVEL_SPLIT =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+function repairPreTokenizer(preTokenizer: PreTokenizer | null): void {
+  if (preTokenizer === null) return;
+  for (const step of preTokenizer.tokenizers ?? []) repairPreTokenizer(step);
+  if (preTokenizer.config?.["type"] === "ByteLevel") preTokenizer.pattern = BYTE_LEVEL_SPLIT;
+}
+
+function repairDecoder(decoder: Decoder | null): void {
+  if (decoder === null) return;
+  for (const step of decoder.decoders ?? []) repairDecoder(step);
+  if (decoder.config["type"] === "ByteFallback") decoder.decode_chain = joinBytePieces;
+}
+
+/** Runs of byte pieces as text; each byte of a run that is not UTF-8 becomes U+FFFD. */
+function joinBytePieces(tokens: string[]): string[] {
+  const out: string[] = [];
+  let run: number[] = [];
+  const flush = (): void => {
+    try {
+      out.push(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Uint8Array.from(run)));
+    } catch {
+      out.push("\ufffd".repeat(run.length));
+    }
+    run = [];
+  };
+  for (const token of tokens) {
+    const byte = byteOfPiece(token);
+    if (byte !== undefined) run.push(byte);
+    else {
+      if (run.length > 0) flush();
+      out.push(token);
+    }
+  }
+  if (run.length > 0) flush();
+  return out;
 }
 
 function repairUnigram(model: Model, json: TokenizerJson): void {

@@ -183,13 +183,13 @@ function qwenWords(text: string): string[] {
 }
 
 function clipWords(text: string): string[] {
-  const normal = lowerCase(text.normalize("NFC").replaceAll(/\s+/g, " "));
+  const normal = lowerCase(text.normalize("NFC").replaceAll(/\p{White_Space}+/gu, " "));
   return (normal.match(CLIP_SPLIT_PATTERN) ?? []).map(toByteAlphabet);
 }
 
 /** Words with the mark of their space, digits and signs one by one. */
 function t5Words(text: string): string[] {
-  const marked = ` ${text.normalize("NFKC").trim()}`.replaceAll(/\s+/g, METASPACE);
+  const marked = ` ${text.normalize("NFKC")} `.replaceAll(/\p{White_Space}+/gu, METASPACE).slice(0, -1);
   return marked.match(/▁?\p{L}[\p{L}\p{M}]*|▁?\p{N}|▁?[^\p{L}\p{N}▁]|▁/gu) ?? [];
 }
 

@@ -1,0 +1,4 @@
+/** The UMT5 text encoder. @module */
+export * from "./config.ts";
+export * from "./encoder.ts";
+export * from "./position-bucket.ts";

@@ -3,7 +3,7 @@
  * the three are each other's gradients, so the family is closed.
  * @module
  */
-import { apply, type Tensor } from "../graph.ts";
+import { apply, type Node, type Tensor } from "../graph.ts";
 import { defineOp, type OnnxEmitter } from "../op.ts";
 import { convolvedSize, shapeError, stridesOf } from "../shape.ts";
 import { formatShape, type Shape, sizeOf } from "../types.ts";
@@ -147,6 +147,50 @@ function flippedWeight(emit: OnnxEmitter, w: string, shape: Shape): string {
   return emit.node("Slice", [swapped, repeat(-1), repeat(-(2 ** 31)), emit.ints(axes), repeat(-1)])[0]!;
 }
 
+/**
+ * The input gradient for any geometry: zeros between the positions of a strided gradient, then a plain convolution
+ * with the flipped weight. `after`: positions of each axis behind the last window (negative: the window ends in padding).
+ */
+function lowerSpreadGradient(
+  emit: OnnxEmitter,
+  g: string,
+  w: string,
+  node: Node<InputGradientAttrs>,
+  after: readonly number[],
+): string[] {
+  const { strides, padsBefore } = node.attrs;
+  const shape = node.inputs[0]!.shape;
+  const kernel = spatialOf(node.inputs[1]!.shape);
+  const out = spatialOf(shape);
+  const lead = shape.slice(0, 2);
+  let spread = g;
+  if (strides.some((s) => s > 1)) {
+    const apart = [...lead, ...out.flatMap((size) => [size, 1])];
+    const gaps = [0, 0, ...strides.flatMap((s) => [0, s - 1])];
+    const reshaped = emit.node("Reshape", [g, emit.ints(apart)], { allowzero: { int: 1 } })[0]!;
+    const padded = emit.node("Pad", [reshaped, emit.ints([...gaps.map(() => 0), ...gaps])])[0]!;
+    const merged = [...lead, ...out.map((size, i) => size * strides[i]!)];
+    spread = emit.node("Reshape", [padded, emit.ints(merged)], { allowzero: { int: 1 } })[0]!;
+  }
+  const before = kernel.map((k, i) => k - 1 - padsBefore[i]!);
+  // The last position has its gap of zeros already.
+  const behind = kernel.map((k, i) => k - 1 + after[i]! - (strides[i]! - 1));
+  const grown = [0, 0, ...before.map((p) => Math.max(0, p)), 0, 0, ...behind.map((p) => Math.max(0, p))];
+  if (grown.some((p) => p > 0)) spread = emit.node("Pad", [spread, emit.ints(grown)])[0]!;
+  if ([...before, ...behind].some((p) => p < 0)) {
+    const size = out.map((o, i) => o * strides[i]! + Math.max(0, before[i]!) + Math.max(0, behind[i]!));
+    const starts = before.map((p) => Math.max(0, -p));
+    const ends = behind.map((p, i) => size[i]! - Math.max(0, -p));
+    const axes = kernel.map((_, i) => i + 2);
+    spread = emit.node("Slice", [spread, emit.ints(starts), emit.ints(ends), emit.ints(axes)])[0]!;
+  }
+  return emit.node("Conv", [spread, flippedWeight(emit, w, node.inputs[1]!.shape)], {
+    kernel_shape: { ints: kernel },
+    strides: { ints: kernel.map(() => 1) },
+    pads: { ints: [...kernel, ...kernel].map(() => 0) },
+  });
+}
+
 const convInputGradientOp = defineOp<InputGradientAttrs>({
   name: "convInputGradient",
   infer: ([g, w], attrs) => {
@@ -191,6 +235,11 @@ const convInputGradientOp = defineOp<InputGradientAttrs>({
       }
     }
     const pads = after.map((size) => Math.max(0, -size));
+    // ConvTranspose wants at least one position, which windows over nothing but padding do not leave, and on
+    // WebGPU it knows no three axes.
+    const isFit = reach.every((size, i) => size - padsBefore[i]! - pads[i]! > 0);
+    if (!isFit || (emit.target === "webgpu" && kernel.length > 2))
+      return lowerSpreadGradient(emit, g!, w!, node, after);
     const extra = after.map((size) => Math.max(0, size));
     const full = emit.node("ConvTranspose", [g!, w!], {
       kernel_shape: { ints: kernel },

@@ -293,7 +293,14 @@ const whereOp = defineOp<NoAttrs>({
       ops.sumTo(ops.where(condition, 0, g), b.shape),
     ];
   },
-  lower: (emit, inputs) => emit.node("Where", inputs),
+  lower: (emit, inputs, node) => {
+    if (node.types[0]!.dtype !== "bool") return emit.node("Where", inputs);
+    // The runtime's Where knows no truth values.
+    const [condition, a, b] = inputs as [string, string, string];
+    const left = emit.node("And", [condition, a])[0]!;
+    const right = emit.node("And", [emit.node("Not", [condition])[0]!, b])[0]!;
+    return emit.node("Or", [left, right]);
+  },
   evaluate: ([condition, a, b], node) => {
     const { shape, dtype } = node.types[0]!;
     const ic = broadcastIndices(condition!.shape, shape);

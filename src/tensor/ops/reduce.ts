@@ -98,7 +98,10 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
 
 /** Maximum over axes. */
 export function max(x: Tensor, options: ReduceOptions = {}): Tensor {
-  return apply(maxOp, [x], attrsOf("max", x, options));
+  const attrs = attrsOf("max", x, options);
+  // To ONNX no axes means all axes.
+  if (attrs.axes.length === 0) return x;
+  return apply(maxOp, [x], attrs);
 }
 
 /** Mean over axes. */

@@ -19,3 +19,6 @@ export * from "./vae-config.ts";
 export { decodeLatents } from "./vae-decode.ts";
 export { encodeMoments, type Moments, type VaeTraceOptions } from "./vae-encode.ts";
 export { inflateVae, initVae } from "./vae-init.ts";
+export { joinFrames, sliceFrames, Vae, type VaeRunOptions } from "./vae-run.ts";
+export { type ChunkPosition, type ChunkTrace, decodeChunk, encodeChunk } from "./vae-stream.ts";
+export { type Tile, type Tiling, tilesOf, VANS_TILING } from "./vae-tiled.ts";

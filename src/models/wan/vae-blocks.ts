@@ -21,6 +21,7 @@ import {
   type Tensor,
   transpose,
 } from "../../tensor/index.ts";
+import type { VaeLevel } from "./vae-config.ts";
 
 /** What a block knows of the frames before the ones it is given. */
 export interface TimeMemory {
@@ -119,11 +120,43 @@ export function attentionBlock(params: Params, x: Tensor): Tensor {
 }
 
 /** Residual block, attention, residual block: the middle of encoder and decoder. */
-export function middleBlocks(params: Params, x: Tensor, memory: TimeMemory, tap: StageTap): Tensor {
+export function middleBlocks(params: Params, x: Tensor, memory: TimeMemory, probe?: StageProbe): Tensor {
   const channels = x.size(1);
-  const first = tap("mid.0.ResidualBlock", residualBlock(params.at(0), x, channels, memory));
-  const second = tap("mid.1.AttentionBlock", attentionBlock(params.at(1), first));
-  return tap("mid.2.ResidualBlock", residualBlock(params.at(2), second, channels, memory));
+  const first = residualBlock(params.at(0), x, channels, memory);
+  probe?.("mid.0.ResidualBlock", first);
+  const second = attentionBlock(params.at(1), first);
+  probe?.("mid.1.AttentionBlock", second);
+  const third = residualBlock(params.at(2), second, channels, memory);
+  probe?.("mid.2.ResidualBlock", third);
+  return third;
+}
+
+/** The levels of encoder or decoder: residual blocks, attention where the level has it, then `resample`. */
+export function levelBlocks(
+  params: Params,
+  start: Tensor,
+  levels: readonly VaeLevel[],
+  blocksPerLevel: number,
+  resample: typeof downsample | typeof upsample,
+  memory: TimeMemory,
+  probe?: StageProbe,
+): Tensor {
+  let x = start;
+  let index = 0;
+  const next = (kind: string, block: (scope: Params) => Tensor): void => {
+    x = block(params.at(index));
+    probe?.(`${index}.${kind}`, x);
+    index++;
+  };
+  for (const level of levels) {
+    for (let i = 0; i < blocksPerLevel; i++) {
+      next("ResidualBlock", (scope) => residualBlock(scope, x, level.channels, memory));
+      if (level.hasAttention) next("AttentionBlock", (scope) => attentionBlock(scope, x));
+    }
+    const inTime = level.resample === "spacetime";
+    if (level.resample) next("Resample", (scope) => resample(scope, x, inTime, memory));
+  }
+  return x;
 }
 
 /** Norm, SiLU, 3x3x3 convolution: the end of encoder and decoder. */
@@ -131,11 +164,8 @@ export function head(params: Params, x: Tensor, out: number, memory: TimeMemory)
   return causalConv(params.at(2), silu(gainNorm(params.at(0), x)), out, [3, 3, 3], memory);
 }
 
-/** Sees the output of a stage and returns it; tests compare stages with it. */
-export type StageTap = (stage: string, value: Tensor) => Tensor;
-
-/** Looks at nothing. */
-export const NO_TAP: StageTap = (_, value) => value;
+/** Sees the output of each stage; tests compare stages with it. */
+export type StageProbe = (stage: string, value: Tensor) => void;
 
 /** Halves height and width (3x3, stride 2, a zero row below and a zero column right); with `inTime` the frame rate too. */
 export function downsample(params: Params, x: Tensor, inTime: boolean, memory: TimeMemory): Tensor {

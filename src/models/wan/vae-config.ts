@@ -3,6 +3,7 @@
  * @module
  */
 import { VansError } from "../../base/index.ts";
+import type { Shape } from "../../tensor/index.ts";
 
 /** Fields of the published configuration, under its names (the spelling `temperal` is the original's). */
 export interface VaeConfig {
@@ -128,4 +129,59 @@ export function decoderLevels(config: VaeConfig): VaeLevel[] {
     hasAttention: attn_scales.includes(2 ** i / 2 ** (multiples.length - 2)),
     resample: i === multiples.length - 1 ? undefined : doubles[i] ? "spacetime" : "space",
   }));
+}
+
+/** What the name of a weight says about the block of its index. */
+const BLOCK_OF_WEIGHT = [
+  { suffix: ".residual.6.weight", kind: "residual" },
+  { suffix: ".to_qkv.weight", kind: "attention" },
+  { suffix: ".resample.1.weight", kind: "resample" },
+] as const;
+
+/**
+ * The configuration that a file of weights was made for; `Wan2.1_VAE.pth` carries none.
+ * @param shapes shapes by original names
+ * @param statistics latent statistics; default those of Wan2.1
+ * @throws `VANS_VAE_WEIGHTS` where the names are not those of a Wan autoencoder
+ */
+export function vaeConfigFromWeights(
+  shapes: ReadonlyMap<string, Shape>,
+  statistics: Pick<VaeConfig, "latents_mean" | "latents_std"> = WAN21_VAE,
+): VaeConfig {
+  const first = shapes.get("encoder.conv1.weight");
+  const last = shapes.get("conv2.weight");
+  if (!first || !last)
+    throw new VansError("VANS_VAE_WEIGHTS", "these are not the weights of a Wan autoencoder", {
+      asked: "encoder.conv1.weight and conv2.weight, the names of Wan2.1_VAE.pth",
+      found: [...shapes.keys()].slice(0, 5).join(", "),
+      fix: "rename weights of other layouts first (wanVaeKeyMap in vans/weights)",
+    });
+  const base = first[0]!;
+  const multiples: number[] = [];
+  const halves: boolean[] = [];
+  const attentionScales = new Set<number>();
+  let blocks = 0;
+  for (let index = 0, level = 0; ; index++) {
+    const prefix = `encoder.downsamples.${index}`;
+    const block = BLOCK_OF_WEIGHT.find(({ suffix }) => shapes.has(prefix + suffix));
+    if (!block) break;
+    if (block.kind === "resample") {
+      halves.push(shapes.has(`${prefix}.time_conv.weight`));
+      level++;
+    } else if (block.kind === "attention") attentionScales.add(0.5 ** level);
+    else {
+      multiples[level] = shapes.get(prefix + block.suffix)![0]! / base;
+      if (level === 0) blocks++;
+    }
+  }
+  return {
+    base_dim: base,
+    z_dim: last[0]!,
+    dim_mult: multiples,
+    num_res_blocks: blocks,
+    attn_scales: [...attentionScales],
+    temperal_downsample: halves,
+    latents_mean: statistics.latents_mean,
+    latents_std: statistics.latents_std,
+  };
 }

@@ -4,16 +4,7 @@
  */
 import type { Params } from "../../nn/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import {
-  attentionBlock,
-  causalConv,
-  head,
-  middleBlocks,
-  NO_TAP,
-  residualBlock,
-  upsample,
-  WHOLE_CLIP,
-} from "./vae-blocks.ts";
+import { causalConv, head, levelBlocks, middleBlocks, upsample, WHOLE_CLIP } from "./vae-blocks.ts";
 import { decoderLevels, type VaeConfig } from "./vae-config.ts";
 import type { VaeTraceOptions } from "./vae-encode.ts";
 
@@ -28,24 +19,14 @@ export function decodeLatents(
   latents: Tensor,
   options: VaeTraceOptions = {},
 ): Tensor {
-  const { memory = WHOLE_CLIP, tap = NO_TAP } = options;
+  const { memory = WHOLE_CLIP, probe } = options;
   const decoder = params.at("decoder");
-  const blocks = decoder.at("upsamples");
   const levels = decoderLevels(config);
   const z = causalConv(params.at("conv2"), latents, config.z_dim, [1, 1, 1], memory);
-  let x = tap("conv_in", causalConv(decoder.at("conv1"), z, levels[0]!.channels, [3, 3, 3], memory));
-  x = middleBlocks(decoder.at("middle"), x, memory, tap);
-  let index = 0;
-  for (const level of levels) {
-    for (let i = 0; i <= config.num_res_blocks; i++) {
-      x = tap(`${index}.ResidualBlock`, residualBlock(blocks.at(index), x, level.channels, memory));
-      index++;
-      if (level.hasAttention) x = tap(`${index}.AttentionBlock`, attentionBlock(blocks.at(index++), x));
-    }
-    if (level.resample) {
-      x = tap(`${index}.Resample`, upsample(blocks.at(index), x, level.resample === "spacetime", memory));
-      index++;
-    }
-  }
-  return head(decoder.at("head"), x, 3, memory);
+  const start = causalConv(decoder.at("conv1"), z, levels[0]!.channels, [3, 3, 3], memory);
+  probe?.("conv_in", start);
+  const middle = middleBlocks(decoder.at("middle"), start, memory, probe);
+  const blocks = decoder.at("upsamples");
+  const large = levelBlocks(blocks, middle, levels, config.num_res_blocks + 1, upsample, memory, probe);
+  return head(decoder.at("head"), large, 3, memory);
 }

@@ -5,14 +5,12 @@
 import type { Params } from "../../nn/index.ts";
 import { chunk, type Tensor } from "../../tensor/index.ts";
 import {
-  attentionBlock,
   causalConv,
   downsample,
   head,
+  levelBlocks,
   middleBlocks,
-  NO_TAP,
-  residualBlock,
-  type StageTap,
+  type StageProbe,
   type TimeMemory,
   WHOLE_CLIP,
 } from "./vae-blocks.ts";
@@ -29,7 +27,7 @@ export interface VaeTraceOptions {
   /** Frames before the given ones; default {@link WHOLE_CLIP}. */
   readonly memory?: TimeMemory;
   /** Sees each stage's output. */
-  readonly tap?: StageTap;
+  readonly probe?: StageProbe;
 }
 
 /**
@@ -44,27 +42,18 @@ export function encodeMoments(
   video: Tensor,
   options: VaeTraceOptions = {},
 ): Moments {
-  const { memory = WHOLE_CLIP, tap = NO_TAP } = options;
+  const { memory = WHOLE_CLIP, probe } = options;
   checkFrameSize(config, video.size(3), video.size(4));
   if (memory.isStart) latentFrameCount(config, video.size(2));
   const encoder = params.at("encoder");
+  const start = causalConv(encoder.at("conv1"), video, config.base_dim, [3, 3, 3], memory);
+  probe?.("conv_in", start);
+  const levels = encoderLevels(config);
   const blocks = encoder.at("downsamples");
-  let x = tap("conv_in", causalConv(encoder.at("conv1"), video, config.base_dim, [3, 3, 3], memory));
-  let index = 0;
-  for (const level of encoderLevels(config)) {
-    for (let i = 0; i < config.num_res_blocks; i++) {
-      x = tap(`${index}.ResidualBlock`, residualBlock(blocks.at(index), x, level.channels, memory));
-      index++;
-      if (level.hasAttention) x = tap(`${index}.AttentionBlock`, attentionBlock(blocks.at(index++), x));
-    }
-    if (level.resample) {
-      x = tap(`${index}.Resample`, downsample(blocks.at(index), x, level.resample === "spacetime", memory));
-      index++;
-    }
-  }
-  x = middleBlocks(encoder.at("middle"), x, memory, tap);
-  x = tap("head", head(encoder.at("head"), x, 2 * config.z_dim, memory));
-  const moments = causalConv(params.at("conv1"), x, 2 * config.z_dim, [1, 1, 1], memory);
+  const deep = levelBlocks(blocks, start, levels, config.num_res_blocks, downsample, memory, probe);
+  const middle = middleBlocks(encoder.at("middle"), deep, memory, probe);
+  const features = head(encoder.at("head"), middle, 2 * config.z_dim, memory);
+  const moments = causalConv(params.at("conv1"), features, 2 * config.z_dim, [1, 1, 1], memory);
   const [mean, logVariance] = chunk(moments, 1, 2) as [Tensor, Tensor];
   return { mean, logVariance };
 }

@@ -2,6 +2,7 @@
 export * from "./answer-stream.ts";
 export * from "./answer-template.ts";
 export * from "./chat-template.ts";
+export { runRulesCase, runTokenizersCase } from "./conformance.ts";
 export { fixText } from "./fix-text.ts";
 export { unescapeHtml } from "./html-unescape.ts";
 export { cleanPrompt } from "./prompt-cleaning.ts";

@@ -164,6 +164,11 @@ export class Tokenizer {
     return byte === undefined ? new TextEncoder().encode(token.replaceAll("▁", " ")) : Uint8Array.of(byte);
   }
 
+  /** True if decoding strips the text (CLIP layout). */
+  get stripsText(): boolean {
+    return this.#style === "word-end";
+  }
+
   /** True if decoding drops one space before the first piece (T5 layout). */
   get dropsLeadingSpace(): boolean {
     return this.#style === "metaspace";

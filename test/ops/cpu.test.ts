@@ -1,0 +1,120 @@
+/**
+ * ONNX Runtime's CPU kernels against the interpreter, for every op: inference and training lowerings, gradients;
+ * then a few ops at sizes where the runtime takes other paths (threads, tiles, memory-flat kernels).
+ * @module
+ */
+import { describe, expect, it } from "vitest";
+import { compile } from "../../src/runtime/index.ts";
+import {
+  attention,
+  conv,
+  crossEntropy,
+  embedding,
+  layerNorm,
+  linear,
+  matmul,
+  softmax,
+} from "../../src/tensor/index.ts";
+import { agree, distance, PASSES, sampleCases } from "./agreement.ts";
+import { ALL_CASES } from "./cases.ts";
+import { type Fed, type Instance, plain, trace } from "./instance.ts";
+
+/** f32 against f64 over sums of at most a few dozen terms. Measured: at most 1.5e-6 (backward of geluTanh), 3e-7 for the rest. */
+const TOLERANCE = 3e-6;
+const INSTANCES = 20;
+
+describe.each(PASSES)("small shapes, %s", (pass) => {
+  it.each(Object.keys(ALL_CASES))("%s", async (name) => {
+    await agree(sampleCases(name, INSTANCES), pass, { tolerance: TOLERANCE });
+  });
+});
+
+const fedBy = (shapes: Readonly<Record<string, number[]>>): Record<string, Fed> =>
+  Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape, values: plain }]));
+
+/** Sums of hundreds of terms in f32: 2e-5 of 1 + the largest magnitude. */
+const LARGE_TOLERANCE = 2e-5;
+
+const LARGE: Readonly<Record<string, Instance>> = {
+  "matmul with odd sizes": {
+    text: "[3, 67, 129] · [129, 65]",
+    fed: fedBy({ a: [3, 67, 129], b: [129, 65] }),
+    differentiable: ["a", "b"],
+    build: (leaf) => [matmul(leaf["a"]!, leaf["b"]!)],
+  },
+  "linear with a bias": {
+    text: "[2, 50, 96] to 192",
+    fed: fedBy({ x: [2, 50, 96], w: [192, 96], b: [192] }),
+    differentiable: ["x", "w", "b"],
+    build: ({ x, w, b }) => [linear(x!, w!, b)],
+  },
+  "attention of grouped heads": {
+    text: "q [2, 2, 3, 60, 32], k and v [2, 2, 1, 60, 32]",
+    fed: fedBy({ q: [2, 2, 3, 60, 32], k: [2, 2, 1, 60, 32], v: [2, 2, 1, 60, 32] }),
+    differentiable: ["q", "k", "v"],
+    build: (leaf) => [attention(leaf["q"]!, leaf["k"]!, leaf["v"]!)],
+  },
+  "causal convolution over three axes": {
+    text: "[1, 8, 5, 12, 12] to 6 channels, kernel 3, strides 1, 2, 2",
+    fed: fedBy({ x: [1, 8, 5, 12, 12], w: [6, 8, 3, 3, 3], b: [6] }),
+    differentiable: ["x", "w", "b"],
+    build: ({ x, w, b }) => [
+      conv(x!, w!, { strides: [1, 2, 2], padsBefore: [2, 1, 1], padsAfter: [0, 1, 1], bias: b }),
+    ],
+  },
+  "layer norm of wide rows": {
+    text: "[40, 768]",
+    fed: fedBy({ x: [40, 768], scale: [768], bias: [768] }),
+    differentiable: ["x", "scale", "bias"],
+    build: (leaf) => [layerNorm(leaf["x"]!, leaf["scale"]!, leaf["bias"]!, 1e-5)],
+  },
+  "softmax of wide rows": {
+    text: "[30, 3000]",
+    fed: fedBy({ x: [30, 3000] }),
+    differentiable: ["x"],
+    build: ({ x }) => [softmax(x!)],
+  },
+  "cross-entropy of a vocabulary that is looked up, not multiplied": {
+    text: "[20] of 4000",
+    fed: {
+      ...fedBy({ x: [20, 4000] }),
+      at: { shape: [20], values: { kind: "index", bound: 4000 } },
+    },
+    differentiable: ["x"],
+    build: (leaf) => [crossEntropy(leaf["x"]!, leaf["at"]!)],
+  },
+  // A scatter over threads would lose updates here: thousands of rows fall on the same few.
+  "embedding with many equal ids": {
+    text: "6000 ids of 7 rows",
+    fed: {
+      ...fedBy({ table: [7, 64] }),
+      ids: { shape: [6000], values: { kind: "index", bound: 7 } },
+    },
+    differentiable: ["table"],
+    build: (leaf) => [embedding(leaf["table"]!, leaf["ids"]!)],
+  },
+};
+
+describe("larger shapes", () => {
+  it.each(Object.keys(LARGE))("%s", async (name) => {
+    for (const pass of PASSES) await agree([LARGE[name]!], pass, { tolerance: LARGE_TOLERANCE });
+  });
+
+  it("attention over many tokens goes through another kernel with the same numbers", async () => {
+    const long: Instance = {
+      text: "2,050 tokens",
+      fed: fedBy({ q: [1, 2, 2050, 8], k: [1, 2, 2050, 8], v: [1, 2, 2050, 8] }),
+      differentiable: [],
+      build: (leaf) => [attention(leaf["q"]!, leaf["k"]!, leaf["v"]!)],
+    };
+    const { outputs, feeds } = trace(long);
+    const [flat, plainGraph] = await Promise.all([compile(outputs), compile(outputs, { forTraining: true })]);
+    expect(Buffer.from(flat.graph.bytes).includes("MultiHeadAttention")).toBe(true);
+    expect(Buffer.from(plainGraph.graph.bytes).includes("MultiHeadAttention")).toBe(false);
+    const a = (await flat.run(feeds))["out0"]!;
+    const b = (await plainGraph.run(feeds))["out0"]!;
+    await flat.release();
+    await plainGraph.release();
+    expect(distance(a, { shape: b.shape, data: Float64Array.from(b.data) })).toBeLessThan(1e-6);
+  });
+});

@@ -3,15 +3,25 @@
  * @module
  */
 import { VansError } from "../base/errors.ts";
-import { formatShape, type Shape } from "./types.ts";
+import { formatShape, type Shape, type TensorType } from "./types.ts";
 
-/** The error of every shape rule. */
+/** The error of every shape rule. It always says what to do. */
 export function shapeError(
   op: string,
   message: string,
-  details: { asked?: string; found?: string; why?: string; fix?: string } = {},
+  details: { asked?: string; found?: string; why?: string; fix: string },
 ): VansError {
   return new VansError("VANS_TENSOR_SHAPE", `${op}: ${message}`, details);
+}
+
+/** Refuses inputs that are not f32, naming all of them. */
+export function requireFloat(op: string, inputs: readonly (TensorType | undefined)[]): void {
+  const given = inputs.filter((x) => x !== undefined);
+  if (given.every((x) => x.dtype === "f32")) return;
+  throw shapeError(op, `needs f32, got ${given.map((x) => x.dtype).join(" and ")}`, {
+    found: given.map((x) => `${x.dtype}${formatShape(x.shape)}`).join(", "),
+    fix: 'cast(x, "f32") first',
+  });
 }
 
 /**
@@ -58,7 +68,11 @@ export function normalizeAxis(op: string, axis: number, rank: number): number {
 export function normalizeAxes(op: string, axes: readonly number[], rank: number): number[] {
   const normal = axes.map((axis) => normalizeAxis(op, axis, rank)).sort((a, b) => a - b);
   for (let i = 1; i < normal.length; i++) {
-    if (normal[i] === normal[i - 1]) throw shapeError(op, `axis ${normal[i]} is named twice`);
+    if (normal[i] === normal[i - 1])
+      throw shapeError(op, `axis ${normal[i]} is named twice`, {
+        found: `axes [${axes.join(", ")}] of ${rank}`,
+        fix: "name every axis once; negative ones count from the end",
+      });
   }
   return normal;
 }

@@ -4,7 +4,7 @@
  */
 import { apply, type Tensor } from "../graph.ts";
 import { defineOp, type OnnxEmitter, type OpDefinition, type Ops } from "../op.ts";
-import { shapeError } from "../shape.ts";
+import { requireFloat } from "../shape.ts";
 import { sizeOf } from "../types.ts";
 import { erfValue } from "./elementwise.ts";
 
@@ -21,7 +21,7 @@ function activation(
   return defineOp<NoAttrs>({
     name,
     infer: ([x]) => {
-      if (x!.dtype !== "f32") throw shapeError(name, `needs f32, got ${x!.dtype}`);
+      requireFloat(name, [x]);
       return [{ dtype: "f32", shape: x!.shape }];
     },
     gradient: (node, [g], ops) => [

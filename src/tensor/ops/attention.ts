@@ -4,8 +4,8 @@
  */
 import { apply, type Tensor } from "../graph.ts";
 import { defineOp } from "../op.ts";
-import { broadcastIndices, broadcastShapes, shapeError } from "../shape.ts";
-import { formatShape, sizeOf } from "../types.ts";
+import { broadcastIndices, broadcastShapes, requireFloat, shapeError } from "../shape.ts";
+import { formatShape, sameShape, sizeOf } from "../types.ts";
 
 interface AttentionAttrs {
   readonly scale: number;
@@ -17,6 +17,7 @@ const FLAT_SCORE_ELEMENTS = 4_000_000;
 const attentionOp = defineOp<AttentionAttrs>({
   name: "attention",
   infer: ([q, k, v, mask]) => {
+    requireFloat("attention", [q, k, v, mask]);
     const batch = broadcastShapes(
       "attention",
       broadcastShapes("attention", q!.shape.slice(0, -2), k!.shape.slice(0, -2)),
@@ -25,13 +26,21 @@ const attentionOp = defineOp<AttentionAttrs>({
     const [queries, width] = q!.shape.slice(-2) as [number, number];
     const [keys, keyWidth] = k!.shape.slice(-2) as [number, number];
     const [values, valueWidth] = v!.shape.slice(-2) as [number, number];
-    if (width !== keyWidth || keys !== values) {
+    if (width !== keyWidth || keys !== values || [q, k, v].some((x) => x!.shape.length < 2)) {
       throw shapeError("attention", "queries, keys and values do not fit", {
         found: `q ${formatShape(q!.shape)}, k ${formatShape(k!.shape)}, v ${formatShape(v!.shape)}`,
         fix: "q [..., queries, width], k [..., keys, width], v [..., keys, value width]",
       });
     }
-    if (mask) broadcastShapes("attention mask", [...batch, queries, keys], mask.shape);
+    if (mask) {
+      const scores = [...batch, queries, keys];
+      if (!sameShape(broadcastShapes("attention mask", scores, mask.shape), scores)) {
+        throw shapeError("attention", "the mask is larger than the scores", {
+          found: `scores ${formatShape(scores)}, mask ${formatShape(mask.shape)}`,
+          fix: "the mask broadcasts to the scores; give q, k or v the axes that the mask has",
+        });
+      }
+    }
     return [{ dtype: "f32", shape: [...batch, queries, valueWidth] }];
   },
   gradient: (node, [g], ops) => {

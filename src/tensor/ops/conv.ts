@@ -5,7 +5,7 @@
  */
 import { apply, type Node, type Tensor } from "../graph.ts";
 import { defineOp, type OnnxEmitter } from "../op.ts";
-import { convolvedSize, shapeError, stridesOf } from "../shape.ts";
+import { convolvedSize, requireFloat, shapeError, stridesOf } from "../shape.ts";
 import { formatShape, type Shape, sizeOf } from "../types.ts";
 
 /** Geometry of a convolution; one entry a spatial axis. */
@@ -80,6 +80,7 @@ function eachTap(
 const convOp = defineOp<ConvGeometry>({
   name: "conv",
   infer: ([x, w, bias], attrs) => {
+    requireFloat("conv", [x, w, bias]);
     checkRanks("conv", x!.shape, w!.shape, attrs);
     if (x!.shape[1] !== w!.shape[1]) {
       throw shapeError("conv", `the channels differ: input ${x!.shape[1]}, weight ${w!.shape[1]}`, {
@@ -90,6 +91,7 @@ const convOp = defineOp<ConvGeometry>({
     if (bias && (bias.shape.length !== 1 || bias.shape[0] !== w!.shape[0])) {
       throw shapeError("conv", "the bias needs one value an output channel", {
         found: `bias ${formatShape(bias.shape)}, weight ${formatShape(w!.shape)}`,
+        fix: `give a bias of [${w!.shape[0]}]`,
       });
     }
     const spatial = outputSpatial("conv", spatialOf(x!.shape), spatialOf(w!.shape), attrs);
@@ -203,6 +205,7 @@ const convInputGradientOp = defineOp<InputGradientAttrs>({
     if (expected.join() !== g!.shape.join()) {
       throw shapeError("convInputGradient", "the arriving gradient does not fit", {
         found: `${formatShape(g!.shape)}, expected ${formatShape(expected)}`,
+        fix: "give the geometry that the forward convolution had",
       });
     }
     return [{ dtype: "f32", shape: [g!.shape[0]!, w!.shape[1]!, ...attrs.spatial] }];
@@ -284,6 +287,7 @@ const convWeightGradientOp = defineOp<WeightGradientAttrs>({
     if (expected.join() !== g!.shape.join()) {
       throw shapeError("convWeightGradient", "the arriving gradient does not fit", {
         found: `${formatShape(g!.shape)}, expected ${formatShape(expected)}`,
+        fix: "give the geometry that the forward convolution had",
       });
     }
     return [{ dtype: "f32", shape: [g!.shape[1]!, x!.shape[1]!, ...attrs.kernel] }];

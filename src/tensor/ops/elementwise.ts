@@ -4,16 +4,12 @@
  */
 import { apply, type Node, type Tensor } from "../graph.ts";
 import { defineOp, type OpDefinition, type Ops, type Value } from "../op.ts";
-import { broadcastIndices, broadcastShapes, shapeError } from "../shape.ts";
-import { type DType, sameShape, sizeOf } from "../types.ts";
+import { broadcastIndices, broadcastShapes, requireFloat, shapeError } from "../shape.ts";
+import { type DType, formatShape, sameShape, sizeOf } from "../types.ts";
 import { asTensor, type TensorLike } from "./leaf.ts";
 
 type NoAttrs = Record<string, never>;
 const none: NoAttrs = {};
-
-function requireFloat(op: string, dtype: DType): void {
-  if (dtype !== "f32") throw shapeError(op, `needs f32, got ${dtype}`, { fix: 'cast(x, "f32") first' });
-}
 
 interface UnaryRules {
   /** ONNX op type. */
@@ -27,7 +23,7 @@ function unary(name: string, rules: UnaryRules): OpDefinition<NoAttrs> {
   return defineOp<NoAttrs>({
     name,
     infer: ([x]) => {
-      requireFloat(name, x!.dtype);
+      requireFloat(name, [x]);
       return [{ dtype: "f32", shape: x!.shape }];
     },
     gradient: (node, [g], ops) => [g && rules.gradient(node.inputs[0]!, outputOf(node, ops), g, ops)],
@@ -141,6 +137,8 @@ interface BinaryRules {
   readonly onnx: string;
   readonly value: (a: number, b: number) => number;
   readonly result: "same" | "bool";
+  /** True for comparisons that need an order, which truth values lack. */
+  readonly isOrder?: boolean;
   readonly gradient?: (a: Tensor, b: Tensor, y: Tensor, g: Tensor, ops: Ops) => [Tensor, Tensor];
 }
 
@@ -150,9 +148,15 @@ function binary(name: string, rules: BinaryRules): OpDefinition<NoAttrs> {
     infer: ([a, b]) => {
       if (a!.dtype !== b!.dtype)
         throw shapeError(name, `both sides need one type, got ${a!.dtype} and ${b!.dtype}`, {
+          found: `left ${a!.dtype}${formatShape(a!.shape)}, right ${b!.dtype}${formatShape(b!.shape)}`,
           fix: "cast one side",
         });
-      if (rules.gradient) requireFloat(name, a!.dtype);
+      if (rules.gradient) requireFloat(name, [a, b]);
+      else if (rules.isOrder && a!.dtype === "bool")
+        throw shapeError(name, "truth values have no order, got bool on both sides", {
+          found: `left ${formatShape(a!.shape)}, right ${formatShape(b!.shape)}`,
+          fix: 'cast both sides to "i32", or use equal()',
+        });
       return [
         {
           dtype: rules.result === "bool" ? "bool" : a!.dtype,
@@ -222,8 +226,18 @@ const minimumOp = binary("minimum", {
   value: Math.min,
   gradient: (a, b, _y, g, o) => [o.where(o.greater(a, b), 0, g), o.where(o.greater(a, b), g, 0)],
 });
-const lessOp = binary("less", { onnx: "Less", result: "bool", value: (a, b) => Number(a < b) });
-const greaterOp = binary("greater", { onnx: "Greater", result: "bool", value: (a, b) => Number(a > b) });
+const lessOp = binary("less", {
+  onnx: "Less",
+  result: "bool",
+  isOrder: true,
+  value: (a, b) => Number(a < b),
+});
+const greaterOp = binary("greater", {
+  onnx: "Greater",
+  result: "bool",
+  isOrder: true,
+  value: (a, b) => Number(a > b),
+});
 const equalOp = binary("equal", { onnx: "Equal", result: "bool", value: (a, b) => Number(a === b) });
 
 /** Forgets trivial work while tracing: x·1, x+0 and the like. */
@@ -278,9 +292,15 @@ const whereOp = defineOp<NoAttrs>({
   name: "where",
   infer: ([condition, a, b]) => {
     if (condition!.dtype !== "bool")
-      throw shapeError("where", `the condition must be bool, got ${condition!.dtype}`);
+      throw shapeError("where", `the condition must be bool, got ${condition!.dtype}`, {
+        found: `condition ${condition!.dtype}${formatShape(condition!.shape)}, choices ${a!.dtype} and ${b!.dtype}`,
+        fix: 'compare first (greater(x, 0)) or cast(x, "bool")',
+      });
     if (a!.dtype !== b!.dtype)
-      throw shapeError("where", `both choices need one type, got ${a!.dtype} and ${b!.dtype}`);
+      throw shapeError("where", `both choices need one type, got ${a!.dtype} and ${b!.dtype}`, {
+        found: `${formatShape(a!.shape)} and ${formatShape(b!.shape)}`,
+        fix: "cast one of them",
+      });
     const shape = broadcastShapes("where", condition!.shape, broadcastShapes("where", a!.shape, b!.shape));
     return [{ dtype: a!.dtype, shape }];
   },

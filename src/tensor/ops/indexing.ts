@@ -92,6 +92,7 @@ const scatterRowsOp = defineOp<{ readonly rows: number }>({
     ) {
       throw shapeError("scatterRows", "needs one index a row", {
         found: `rows ${formatShape(updates!.shape)}, indices ${formatShape(indices!.shape)}`,
+        fix: "rows [n, width], indices [n]",
       });
     }
     return [{ dtype: "f32", shape: [rows, updates!.shape[1]!] }];
@@ -132,6 +133,7 @@ const takeOp = defineOp<{ readonly axis: number }>({
     if (!fits)
       throw shapeError("takeAlong", `all axes but ${axis} must agree`, {
         found: `${formatShape(x!.shape)} and indices ${formatShape(indices!.shape)}`,
+        fix: `broadcastTo() the indices, or use gather() for whole entries of axis ${axis}`,
       });
     return [{ dtype: x!.dtype, shape: indices!.shape }];
   },
@@ -181,9 +183,14 @@ const putOp = defineOp<{ readonly axis: number; readonly shape: Shape }>({
   name: "putAlong",
   infer: ([updates, indices], { shape, axis }) => {
     needIntegers("putAlong", indices!.dtype);
-    if (!sameShape(updates!.shape, indices!.shape) || shape.length !== updates!.shape.length) {
-      throw shapeError("putAlong", "updates and indices must have one shape", {
+    const fits =
+      sameShape(updates!.shape, indices!.shape) &&
+      shape.length === updates!.shape.length &&
+      shape.every((s, i) => i === axis || s === updates!.shape[i]);
+    if (!fits) {
+      throw shapeError("putAlong", `updates and indices need one shape, the target's but for axis ${axis}`, {
         found: `updates ${formatShape(updates!.shape)}, indices ${formatShape(indices!.shape)}, target ${formatShape(shape)} along axis ${axis}`,
+        fix: "broadcastTo() the indices to the shape of the updates",
       });
     }
     return [{ dtype: "f32", shape }];

@@ -54,6 +54,12 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const open = shape.indexOf(-1);
   const known = shape.reduce((product, axis) => (axis === -1 ? product : product * axis), 1);
   const full = open < 0 ? [...shape] : shape.map((axis) => (axis === -1 ? sizeOf(x.shape) / known : axis));
+  if (open >= 0 && (shape.lastIndexOf(-1) !== open || !Number.isInteger(full[open]))) {
+    throw shapeError("reshape", "the open axis cannot be computed", {
+      found: `from ${formatShape(x.shape)} (${sizeOf(x.shape)}) to ${formatShape(shape)}`,
+      fix: "leave one axis open at most, and let the others divide the number of elements",
+    });
+  }
   if (sameShape(full, x.shape)) return x;
   return apply(reshapeOp, [x], { shape: full });
 }
@@ -67,6 +73,7 @@ const transposeOp = defineOp<{ readonly permutation: readonly number[] }>({
     ) {
       throw shapeError("transpose", "the permutation must name every axis once", {
         found: `shape ${formatShape(x!.shape)}, permutation [${permutation.join(", ")}]`,
+        fix: `use each of 0 … ${x!.shape.length - 1} once, or swapAxes()`,
       });
     }
     return [{ dtype: x!.dtype, shape: permutation.map((axis) => x!.shape[axis]!) }];
@@ -125,6 +132,7 @@ const broadcastOp = defineOp<{ readonly shape: Shape }>({
     if (!sameShape(shape, attrs.shape)) {
       throw shapeError("broadcastTo", "the target is smaller than the tensor", {
         found: `from ${formatShape(x!.shape)} to ${formatShape(attrs.shape)}`,
+        fix: "broadcasting only adds and repeats; sum() or slice() makes smaller",
       });
     }
     return [{ dtype: x!.dtype, shape: attrs.shape }];
@@ -263,7 +271,10 @@ const concatOp = defineOp<{ readonly axis: number }>({
 
 /** Joins tensors along an axis. */
 export function concat(parts: readonly Tensor[], axis: number): Tensor {
-  if (parts.length === 0) throw shapeError("concat", "needs at least one part");
+  if (parts.length === 0)
+    throw shapeError("concat", "needs at least one part", {
+      fix: "leave the concat out where there is nothing",
+    });
   if (parts.length === 1) return parts[0]!;
   return apply(concatOp, parts, { axis: normalizeAxis("concat", axis, parts[0]!.rank) });
 }
@@ -281,9 +292,10 @@ const splitOp = defineOp<{ readonly axis: number; readonly sizes: readonly numbe
   name: "split",
   infer: ([x], { axis, sizes }) => {
     const total = sizes.reduce((sum, size) => sum + size, 0);
-    if (total !== x!.shape[axis]) {
-      throw shapeError("split", `sizes must sum to the size of axis ${axis}`, {
+    if (total !== x!.shape[axis] || sizes.some((size) => !Number.isInteger(size) || size < 0)) {
+      throw shapeError("split", `sizes must be whole and sum to the size of axis ${axis}`, {
         found: `sizes [${sizes.join(", ")}] sum to ${total}, shape ${formatShape(x!.shape)}`,
+        fix: `give whole sizes that sum to ${x!.shape[axis]}; equal chunks must divide it`,
       });
     }
     return sizes.map((size) => ({ dtype: x!.dtype, shape: x!.shape.map((s, i) => (i === axis ? size : s)) }));
@@ -338,6 +350,7 @@ const padOp = defineOp<PadAttrs>({
     ) {
       throw shapeError("pad", "needs a non-negative pad before and after every axis", {
         found: `shape ${formatShape(x!.shape)}, before [${before.join(", ")}], after [${after.join(", ")}]`,
+        fix: "use pad(x, axis, before, after) for one axis, slice() to cut",
       });
     }
     return [{ dtype: x!.dtype, shape: x!.shape.map((s, i) => s + before[i]! + after[i]!) }];

@@ -4,7 +4,7 @@
  */
 import { apply, type Tensor } from "../graph.ts";
 import { defineOp } from "../op.ts";
-import { broadcastIndices, broadcastShapes, shapeError, stridesOf } from "../shape.ts";
+import { broadcastIndices, broadcastShapes, requireFloat, shapeError, stridesOf } from "../shape.ts";
 import { formatShape, type Shape, sizeOf, type TensorType } from "../types.ts";
 import { reshape } from "./layout.ts";
 
@@ -36,10 +36,10 @@ const matmulOp = defineOp<MatmulAttrs>({
     if (a!.shape.length < 2 || b!.shape.length < 2) {
       throw shapeError("matmul", "both sides need two axes or more", {
         found: `left ${formatShape(a!.shape)}, right ${formatShape(b!.shape)}`,
+        fix: "reshape a vector to [1, n] or [n, 1]",
       });
     }
-    if (a!.dtype !== "f32" || b!.dtype !== "f32")
-      throw shapeError("matmul", `needs f32, got ${a!.dtype} and ${b!.dtype}`);
+    requireFloat("matmul", [a, b]);
     const { rows, inner, innerB, columns } = dimensions(a!, b!, attrs);
     if (inner !== innerB) {
       throw shapeError("matmul", `the inner sizes differ: ${inner} against ${innerB}`, {
@@ -54,6 +54,7 @@ const matmulOp = defineOp<MatmulAttrs>({
     ) {
       throw shapeError("matmul", "a bias needs two-dimensional sides and the size of the columns", {
         found: `left ${formatShape(a!.shape)}, right ${formatShape(b!.shape)}, bias ${formatShape(bias.shape)}, ${columns} columns`,
+        fix: `give a bias of [${columns}], or add() it after a batched product`,
       });
     }
     const batch = broadcastShapes("matmul", a!.shape.slice(0, -2), b!.shape.slice(0, -2));

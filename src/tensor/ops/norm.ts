@@ -4,7 +4,7 @@
  */
 import { applyAll, type Tensor } from "../graph.ts";
 import { defineOp } from "../op.ts";
-import { shapeError } from "../shape.ts";
+import { requireFloat, shapeError } from "../shape.ts";
 import { formatShape, type Shape, sizeOf, type TensorType } from "../types.ts";
 import { div, maximum, mul, sqrt } from "./elementwise.ts";
 import { reshape } from "./layout.ts";
@@ -15,11 +15,13 @@ interface NormAttrs {
 }
 
 function checkScale(op: string, x: TensorType, parts: readonly (TensorType | undefined)[]): Shape {
+  requireFloat(op, [x, ...parts]);
   const width = x.shape[x.shape.length - 1];
   for (const part of parts) {
     if (part && (part.shape.length !== 1 || part.shape[0] !== width)) {
       throw shapeError(op, "scale and bias have the size of the last axis", {
         found: `x ${formatShape(x.shape)}, given ${formatShape(part.shape)}`,
+        fix: `give [${width}], or transpose x so that the normalised axis is last`,
       });
     }
   }

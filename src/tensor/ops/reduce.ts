@@ -4,7 +4,7 @@
  */
 import { apply, type Tensor } from "../graph.ts";
 import { defineOp, type OnnxEmitter, type OpDefinition } from "../op.ts";
-import { broadcastIndices, normalizeAxes, reducedShape, shapeError } from "../shape.ts";
+import { broadcastIndices, normalizeAxes, reducedShape, requireFloat } from "../shape.ts";
 import { type Shape, sameShape, sizeOf } from "../types.ts";
 import { div, mul } from "./elementwise.ts";
 import { reshape } from "./layout.ts";
@@ -26,7 +26,7 @@ function reduction(
   return defineOp<ReduceAttrs>({
     name,
     infer: ([x], attrs) => {
-      if (x!.dtype !== "f32") throw shapeError(name, `needs f32, got ${x!.dtype}`);
+      requireFloat(name, [x]);
       return [{ dtype: "f32", shape: reducedShape(x!.shape, attrs.axes, attrs.keepDims) }];
     },
     gradient: rules.gradient,

@@ -4,8 +4,8 @@
  */
 import { apply, type Tensor } from "../graph.ts";
 import { defineOp } from "../op.ts";
-import { shapeError } from "../shape.ts";
-import { sizeOf } from "../types.ts";
+import { requireFloat, shapeError } from "../shape.ts";
+import { formatShape, sizeOf, type TensorType } from "../types.ts";
 import { neg } from "./elementwise.ts";
 import { pickLast } from "./indexing.ts";
 
@@ -25,11 +25,19 @@ function eachRow(
   }
 }
 
+function checkRow(op: string, x: TensorType): void {
+  requireFloat(op, [x]);
+  if (x.shape.length > 0) return;
+  throw shapeError(op, "needs at least one axis", {
+    found: formatShape(x.shape),
+    fix: "reshape to [1] or keep the axis of classes",
+  });
+}
+
 const softmaxOp = defineOp<NoAttrs>({
   name: "softmax",
   infer: ([x]) => {
-    if (x!.dtype !== "f32" || x!.shape.length === 0)
-      throw shapeError("softmax", "needs f32 with at least one axis");
+    checkRow("softmax", x!);
     return [{ dtype: "f32", shape: x!.shape }];
   },
   gradient: (node, [g], ops) => {
@@ -53,8 +61,7 @@ const softmaxOp = defineOp<NoAttrs>({
 const logSoftmaxOp = defineOp<NoAttrs>({
   name: "logSoftmax",
   infer: ([x]) => {
-    if (x!.dtype !== "f32" || x!.shape.length === 0)
-      throw shapeError("logSoftmax", "needs f32 with at least one axis");
+    checkRow("logSoftmax", x!);
     return [{ dtype: "f32", shape: x!.shape }];
   },
   gradient: (node, [g], ops) => {

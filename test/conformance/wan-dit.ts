@@ -2,6 +2,8 @@
  * Golden case of the video transformer: stages, output for several timesteps, rotary tables, reference prefix.
  * @module
  */
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import {
   type DitConfig,
   ditConfig,
@@ -19,6 +21,13 @@ import { type CaseHandler, type Check, checkExact, checkRelative, type GoldenCas
 
 /** A graph input of the shape of a golden tensor. */
 export const inputLike = (name: string, array: NdArray): Tensor => input(name, array.shape, array.dtype);
+
+/** The configuration of the case that a path of weights leads to (`../wan_dit/weights.safetensors`). */
+export async function ditConfigBeside(golden: GoldenCase, weights: string): Promise<DitConfig> {
+  const text = await readFile(join(golden.folder, dirname(weights), "case.json"), "utf8");
+  const json = JSON.parse(text) as { config: Record<string, unknown> };
+  return ditConfig(json.config["diffusers_WanTransformer3DModel"]);
+}
 
 export const wanDit: CaseHandler = {
   title: "video transformer, forward",

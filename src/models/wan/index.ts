@@ -12,8 +12,13 @@ export {
 } from "./dit.ts";
 export type { Probe } from "./dit-blocks.ts";
 export { type DitConfig, ditConfig, ditHeadWidth, WAN_T2V_1_3B } from "./dit-config.ts";
+export { DitRunner, type DitRunnerOptions } from "./dit-runner.ts";
 export * from "./reference-frames.ts";
 export * from "./rope-table.ts";
+export * from "./sample.ts";
+export * from "./schedule.ts";
+export * from "./solver.ts";
+export { UnipcSolver } from "./unipc.ts";
 export * from "./vae.ts";
 export * from "./vae-config.ts";
 export { decodeLatents } from "./vae-decode.ts";

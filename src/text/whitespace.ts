@@ -18,6 +18,11 @@ export function strip(text: string): string {
   return text.replace(LEADING, "").replace(TRAILING, "");
 }
 
+/** `text.rstrip()` of Python. */
+export function stripEnd(text: string): string {
+  return text.replace(TRAILING, "");
+}
+
 /** `re.sub(r"\s+", " ", text)` of Python. */
 export function collapseSpaces(text: string): string {
   return text.replace(RUNS, " ");

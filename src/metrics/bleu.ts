@@ -1,0 +1,202 @@
+/**
+ * BLEU in the two variants that papers report: nltk's (lower-cased words split at spaces, two smoothings) and
+ * sacrebleu's (13a tokenizer, exponential smoothing, case kept).
+ *
+ * Sources: Papineni et al., "BLEU" (2002); nltk/translate/bleu_score.py; sacrebleu/metrics/bleu.py and
+ * sacrebleu/tokenizers/tokenizer_13a.py.
+ * @module
+ */
+import { collapseSpaces, strip, stripEnd } from "../text/whitespace.ts";
+
+/** A hypothesis with its references. */
+export interface TextPair {
+  readonly references: readonly string[];
+  readonly hypothesis: string;
+}
+
+/** Options of {@link nltkBleu}. */
+export interface NltkBleuOptions {
+  /** The longest n-grams, 1 to 4 usually; all orders weigh the same. Default 4. */
+  readonly maxOrder?: number;
+  /**
+   * What a count of zero becomes: `none` takes the smallest normal double, so that the score is tiny but not 0;
+   * `method1` adds 0.1. Default `none`.
+   */
+  readonly smoothing?: "none" | "method1";
+}
+
+/** Matched and possible n-grams by order, and lengths in words. */
+interface NgramStatistics {
+  readonly matches: number[];
+  readonly totals: number[];
+  hypothesisLength: number;
+  /** Of the reference whose length is nearest. */
+  referenceLength: number;
+}
+
+/** `sys.float_info.min` of Python. */
+const SMALLEST_NORMAL = 2.2250738585072014e-308;
+const METHOD1_EPSILON = 0.1;
+
+/**
+ * BLEU of nltk over a corpus (one pair gives its `sentence_bleu`), from 0 to 1. An empty hypothesis scores 0.
+ *
+ * @example
+ * ```ts
+ * import { nltkBleu } from "vans/metrics";
+ * nltkBleu([{ references: ["The ball falls down"], hypothesis: "the ball falls down" }]); // => 1
+ * ```
+ */
+export function nltkBleu(
+  pairs: readonly TextPair[],
+  { maxOrder = 4, smoothing = "none" }: NltkBleuOptions = {},
+): number {
+  const words = (text: string): string[] => splitWords(text.toLowerCase());
+  // nltk counts at least one possible n-gram for every text, even for one that is too short to have any.
+  const { matches, totals, hypothesisLength, referenceLength } = statistics(pairs, words, maxOrder, 1);
+  if ((matches[0] ?? 0) === 0) return 0;
+  let sum = 0;
+  for (let order = 0; order < maxOrder; order++) {
+    const total = totals[order]!;
+    const zero = smoothing === "none" ? SMALLEST_NORMAL : METHOD1_EPSILON / total;
+    sum += Math.log(matches[order] === 0 ? zero : matches[order]! / total) / maxOrder;
+  }
+  return brevityPenalty(hypothesisLength, referenceLength) * Math.exp(sum);
+}
+
+/** What {@link sacreBleu} gives. */
+export interface SacreBleuScore {
+  /** 0 to 100. */
+  readonly score: number;
+  /** Precision by order in percent, smoothed. */
+  readonly precisions: readonly number[];
+  readonly brevityPenalty: number;
+  readonly hypothesisLength: number;
+  readonly referenceLength: number;
+}
+
+/** Options of {@link sacreBleu}. */
+export interface SacreBleuOptions {
+  /** Whether orders longer than the text are left out, as `sacrebleu.sentence_bleu` does. Default false. */
+  readonly effectiveOrder?: boolean;
+}
+
+const SACRE_ORDERS = 4;
+
+/** BLEU of sacrebleu 2 over a corpus: 13a tokenizer, exponential smoothing, case sensitive. */
+export function sacreBleu(
+  pairs: readonly TextPair[],
+  { effectiveOrder = false }: SacreBleuOptions = {},
+): SacreBleuScore {
+  const { matches, totals, hypothesisLength, referenceLength } = statistics(
+    pairs,
+    tokenize13a,
+    SACRE_ORDERS,
+    0,
+  );
+  const penalty = brevityPenalty(hypothesisLength, referenceLength);
+  const precisions = new Array<number>(SACRE_ORDERS).fill(0);
+  const result = (score: number): SacreBleuScore => ({
+    score,
+    precisions,
+    brevityPenalty: penalty,
+    hypothesisLength,
+    referenceLength,
+  });
+  if (matches.every((count) => count === 0)) return result(0);
+  let orders = SACRE_ORDERS;
+  let smoothing = 1;
+  for (let order = 0; order < SACRE_ORDERS && totals[order]! > 0; order++) {
+    if (effectiveOrder) orders = order + 1;
+    if (matches[order] === 0) {
+      smoothing *= 2;
+      precisions[order] = 100 / (smoothing * totals[order]!);
+    } else {
+      precisions[order] = (100 * matches[order]!) / totals[order]!;
+    }
+  }
+  const counted = precisions.slice(0, orders);
+  if (counted.includes(0)) return result(0);
+  return result(
+    penalty * Math.exp(counted.reduce((sum, precision) => sum + Math.log(precision), 0) / orders),
+  );
+}
+
+/** sacrebleu's score of one sentence, 0 to 100. */
+export function sacreSentenceBleu(references: readonly string[], hypothesis: string): number {
+  return sacreBleu([{ references, hypothesis }], { effectiveOrder: true }).score;
+}
+
+/** The tokenizer of mteval-v13a: signs stand alone, except points, commas and dashes inside numbers. */
+function tokenize13a(text: string): string[] {
+  let line = stripEnd(text).replaceAll("<skipped>", "").replaceAll("-\n", "").replaceAll("\n", " ");
+  line = line
+    .replaceAll("&quot;", '"')
+    .replaceAll("&amp;", "&")
+    .replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">");
+  const separated = ` ${line} `
+    .replaceAll(/([{-~[-` -&(-+:-@/])/g, " $1 ")
+    .replaceAll(/([^0-9])([.,])/gu, "$1 $2 ")
+    .replaceAll(/([.,])([^0-9])/gu, " $1 $2")
+    .replaceAll(/([0-9])(-)/g, "$1 $2 ");
+  return splitWords(separated);
+}
+
+/** `text.split()` of Python. */
+function splitWords(text: string): string[] {
+  const collapsed = strip(collapseSpaces(text));
+  return collapsed === "" ? [] : collapsed.split(" ");
+}
+
+function statistics(
+  pairs: readonly TextPair[],
+  tokenize: (text: string) => string[],
+  maxOrder: number,
+  fewestPerText: number,
+): NgramStatistics {
+  const out: NgramStatistics = {
+    matches: new Array<number>(maxOrder).fill(0),
+    totals: new Array<number>(maxOrder).fill(0),
+    hypothesisLength: 0,
+    referenceLength: 0,
+  };
+  for (const { references, hypothesis } of pairs) {
+    const given = tokenize(hypothesis);
+    const expected = references.map(tokenize);
+    out.hypothesisLength += given.length;
+    out.referenceLength += nearestLength(expected, given.length);
+    for (let order = 1; order <= maxOrder; order++) {
+      const available = expected.map((words) => ngrams(words, order));
+      out.totals[order - 1]! += Math.max(fewestPerText, given.length - order + 1);
+      for (const [ngram, count] of ngrams(given, order)) {
+        const allowed = available.reduce((most, counts) => Math.max(most, counts.get(ngram) ?? 0), 0);
+        out.matches[order - 1]! += Math.min(count, allowed);
+      }
+    }
+  }
+  return out;
+}
+
+/** The reference length nearest to the hypothesis', the shorter of two equally near. */
+function nearestLength(references: readonly (readonly string[])[], length: number): number {
+  const lengths = references.map((words) => words.length).sort((a, b) => a - b);
+  return lengths.reduce(
+    (best, next) => (Math.abs(next - length) < Math.abs(best - length) ? next : best),
+    lengths[0] ?? 0,
+  );
+}
+
+function ngrams(words: readonly string[], order: number): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (let i = 0; i + order <= words.length; i++) {
+    const ngram = words.slice(i, i + order).join(" ");
+    counts.set(ngram, (counts.get(ngram) ?? 0) + 1);
+  }
+  return counts;
+}
+
+function brevityPenalty(hypothesisLength: number, referenceLength: number): number {
+  if (hypothesisLength >= referenceLength) return 1;
+  return hypothesisLength === 0 ? 0 : Math.exp(1 - referenceLength / hypothesisLength);
+}

@@ -18,11 +18,9 @@ import {
   type Tensor,
   transpose,
 } from "../../tensor/index.ts";
+import type { Probe } from "../probe.ts";
 import type { Umt5Config } from "./config.ts";
 import { bucketTable } from "./position-bucket.ts";
-
-/** Receives named stage values while the encoder is traced, for comparison with references. */
-export type Umt5Probe = (stage: string, value: Tensor) => void;
 
 /** What hides a key: large enough that its softmax is 0 in f32, small enough to add to. */
 const HIDDEN = -1e9;
@@ -70,7 +68,7 @@ export function umt5HiddenStates(
   config: Umt5Config,
   ids: Tensor,
   mask: Tensor,
-  options: { readonly probe?: Umt5Probe } = {},
+  options: { readonly probe?: Probe } = {},
 ): Tensor {
   const [batch, length] = ids.shape as [number, number];
   const buckets = constant(bucketTable(config, length));

@@ -1,4 +1,5 @@
 /** The UMT5 text encoder. @module */
 export * from "./config.ts";
 export * from "./encoder.ts";
+export * from "./init.ts";
 export * from "./position-bucket.ts";

@@ -18,10 +18,8 @@ import {
   type Tensor,
   transpose,
 } from "../../tensor/index.ts";
+import type { Probe } from "../probe.ts";
 import { type DitConfig, ditHeadWidth } from "./dit-config.ts";
-
-/** Receives named stage values while a model is traced, for comparison with references. */
-export type Probe = (stage: string, value: Tensor) => void;
 
 /** Keys and values of one block's cross-attention, `[B or 1, heads, L, headWidth]`. */
 export interface TextKeyValue {

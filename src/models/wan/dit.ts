@@ -20,7 +20,8 @@ import {
   type Tensor,
   transpose,
 } from "../../tensor/index.ts";
-import { ditBlock, modulate, type Probe, type TextKeyValue, tableRow, textKeyValue } from "./dit-blocks.ts";
+import type { Probe } from "../probe.ts";
+import { ditBlock, modulate, type TextKeyValue, tableRow, textKeyValue } from "./dit-blocks.ts";
 import { type DitConfig, ditHeadWidth } from "./dit-config.ts";
 import { ropeTable, type TokenGrid } from "./rope-table.ts";
 import { timeFeatures } from "./time-features.ts";

@@ -10,8 +10,8 @@ export {
   ditWithReferences,
   type ReferenceInputs,
 } from "./dit.ts";
-export type { Probe } from "./dit-blocks.ts";
 export { type DitConfig, ditConfig, ditHeadWidth, WAN_T2V_1_3B } from "./dit-config.ts";
+export { ditLoraTargets, ditParameters, initDit } from "./dit-init.ts";
 export { DitRunner, type DitRunnerOptions } from "./dit-runner.ts";
 export * from "./reference-frames.ts";
 export * from "./rope-table.ts";

@@ -25,8 +25,8 @@ const LORA_NAME = /^(?<module>.+)\.lora_(?<part>[AB])(?:\.(?<adapter>[^.]+))?\.w
  * @example
  * ```ts
  * import { parseLoraName } from "vans/weights";
- * parseLoraName("base_model.model.model.layers.0.mlp.up_proj.lora_A.default.weight")?.module;
- * // => "model.layers.0.mlp.up_proj"
+ * const name = parseLoraName("base_model.model.model.layers.0.mlp.up_proj.lora_A.default.weight");
+ * name?.module; // => "model.layers.0.mlp.up_proj"
  * ```
  */
 export function parseLoraName(name: string): LoraName | undefined {

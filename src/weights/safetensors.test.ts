@@ -1,4 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -186,6 +197,22 @@ describe("reading refuses", () => {
     await writeSafetensors(path, SAMPLE);
     await expect(readTensor(path, "nope")).rejects.toMatchObject({ code: "VANS_WEIGHTS_TENSOR_MISSING" });
   });
+});
+
+it("reads a tensor behind 3 GB without reading those (a sparse file)", async () => {
+  const [before, mine] = [3 * 2 ** 30, 8];
+  const header = {
+    big: { dtype: "U8", shape: [before], data_offsets: [0, before] },
+    last: { dtype: "F32", shape: [2], data_offsets: [before, before + mine] },
+  };
+  const path = forge("sparse.safetensors", header, 0);
+  const start = statSync(path).size;
+  truncateSync(path, start + before + mine);
+  const file = openSync(path, "r+");
+  writeSync(file, new Uint8Array(Float32Array.of(7, -2).buffer), 0, mine, start + before);
+  closeSync(file);
+  expect((await readTensor(path, "last")).data).toEqual(Float32Array.of(7, -2));
+  expect((await openWeights(path)).info("last").byteOffset).toBe(start + before);
 });
 
 describe("openWeights", () => {

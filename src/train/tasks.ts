@@ -6,9 +6,13 @@ import { VansError } from "../base/errors.ts";
 import type { TaskName } from "./recipe.ts";
 import type { PrepareTask } from "./task.ts";
 import { prepareVae } from "./train-vae.ts";
+import { prepareVlm } from "./train-vlm.ts";
+import { prepareVlmGround } from "./train-vlm-ground.ts";
 
 const prepared: Partial<Record<TaskName, PrepareTask>> = {
   vae: prepareVae,
+  vlm: prepareVlm,
+  "vlm-ground": prepareVlmGround,
 };
 
 /** The function that makes a task ready. */

@@ -15,6 +15,7 @@ import {
   i32,
   matmul,
   maximum,
+  pad,
   reshape,
   slice,
   sub,
@@ -53,6 +54,8 @@ export interface QwenInputs {
   readonly grids?: readonly VisionGrid[] | undefined;
   /** So many rows in sequence share their videos (completions of one prompt); default 1. */
   readonly rowsPerVideo?: number | undefined;
+  /** Vision tokens are shown within the first so many places only; sampled ones after them mean nothing. Default: everywhere. */
+  readonly promptLength?: number | undefined;
 }
 
 /** How the model is traced; see `VisionOptions` and `DecoderOptions` for the stages. */
@@ -117,7 +120,7 @@ export function embedInputs(
   const features =
     inputs.features ??
     (inputs.patches && visionFeatures(params, config, inputs.patches, inputs.grids ?? [], options));
-  return features ? insertFeatures(config, inputs.ids, text, features, inputs.rowsPerVideo ?? 1) : text;
+  return features ? insertFeatures(config, inputs, text, features) : text;
 }
 
 /** An upper triangle of ones: a row times it counts up to and including (or before) each place. */
@@ -129,16 +132,13 @@ function triangle(size: number, first: 0 | 1): Tensor {
 }
 
 /** The k-th vision token of all rows gets the k-th feature. Counting goes through small products, exact in f32. */
-function insertFeatures(
-  config: QwenConfig,
-  ids: Tensor,
-  text: Tensor,
-  features: Tensor,
-  rowsPerVideo: number,
-): Tensor {
+function insertFeatures(config: QwenConfig, inputs: QwenInputs, text: Tensor, features: Tensor): Tensor {
+  const { ids, rowsPerVideo = 1, promptLength } = inputs;
   const [batch, length] = ids.shape as [number, number];
-  const isToken = (id: number): Tensor => equal(ids, constant(i32([id], [])));
-  const isVision = add(cast(isToken(config.videoTokenId), "f32"), cast(isToken(config.imageTokenId), "f32"));
+  const isToken = (id: number): Tensor => cast(equal(ids, constant(i32([id], []))), "f32");
+  let isVision = add(isToken(config.videoTokenId), isToken(config.imageTokenId));
+  if (promptLength !== undefined && promptLength < length)
+    isVision = pad(slice(isVision, 1, 0, promptLength), 1, 0, length - promptLength);
   const inRow = sub(matmul(isVision, triangle(length, 0)), 1);
   // Rows that share a video count once.
   const groups = batch / rowsPerVideo;

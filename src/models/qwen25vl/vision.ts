@@ -7,6 +7,7 @@ import { linear, type Params } from "../../nn/index.ts";
 import {
   add,
   attention,
+  chunk,
   concat,
   constant,
   gather,
@@ -18,7 +19,6 @@ import {
   reshape,
   rmsNorm,
   rope,
-  select,
   silu,
   type Tensor,
   transpose,
@@ -108,9 +108,11 @@ function visionAttention(
 function attendWithin(vision: QwenVisionConfig, qkv: Tensor, group: WindowGroup): Tensor {
   const heads = vision.headCount;
   const width = vision.hiddenSize / heads;
-  const split = transpose(reshape(qkv, [group.count, group.length, 3, heads, width]), [2, 0, 3, 1, 4]);
+  const shape = [group.count, heads, group.length, width];
+  const byPart = transpose(reshape(qkv, [group.count, group.length, 3, heads, width]), [2, 0, 3, 1, 4]);
+  const [q, k, v] = chunk(byPart, 0, 3).map((part) => reshape(part, shape)) as [Tensor, Tensor, Tensor];
   const [cos, sin] = [constant(group.cos), constant(group.sin)];
-  const turned = (index: number): Tensor => rope(select(split, 0, index), cos, sin, { interleaved: false });
-  const mixed = attention(turned(0), turned(1), select(split, 0, 2));
+  const turn = (x: Tensor): Tensor => rope(x, cos, sin, { interleaved: false });
+  const mixed = attention(turn(q), turn(k), v);
   return reshape(transpose(mixed, [0, 2, 1, 3]), [group.count * group.length, vision.hiddenSize]);
 }

@@ -69,7 +69,15 @@ const logSoftmaxOp = defineOp<NoAttrs>({
     const y = ops.outputTensor(node as never, 0);
     return [ops.sub(g, ops.mul(ops.exp(y), ops.sum(g, { axes: [-1], keepDims: true })))];
   },
-  lower: (emit, inputs) => emit.node("LogSoftmax", inputs, { axis: { int: -1 } }),
+  lower: (emit, inputs) => {
+    if (emit.target !== "webgpu") return emit.node("LogSoftmax", inputs, { axis: { int: -1 } });
+    // WebGPU has no such kernel, and a step over the CPU would move every logit twice.
+    const over = emit.ints([-1]);
+    const keep = { keepdims: { int: 1 } };
+    const centred = emit.node("Sub", [inputs[0]!, emit.node("ReduceMax", [inputs[0]!, over], keep)[0]!])[0]!;
+    const total = emit.node("ReduceSum", [emit.node("Exp", [centred])[0]!, over], keep)[0]!;
+    return emit.node("Sub", [centred, emit.node("Log", [total])[0]!]);
+  },
   evaluate: ([x], node) => {
     const { shape } = node.types[0]!;
     const data = new Float64Array(x!.data.length);

@@ -40,7 +40,10 @@ export function videoEventVerdict(answer: Clip, candidates: readonly Clip[]): Ev
   const first = candidates[0]!.rgb;
   let pixels = 0;
   for (let p = 0; p < answer.rgb.length; p += 3) {
-    const differs = candidates.some((clip) => clip.rgb[p] !== first[p] || clip.rgb[p + 1] !== first[p + 1] || clip.rgb[p + 2] !== first[p + 2]);
+    const differs = candidates.some(
+      (clip) =>
+        clip.rgb[p] !== first[p] || clip.rgb[p + 1] !== first[p + 1] || clip.rgb[p + 2] !== first[p + 2],
+    );
     if (!differs) continue;
     pixels++;
     candidates.forEach((clip, i) => {
@@ -55,8 +58,13 @@ export function videoEventVerdict(answer: Clip, candidates: readonly Clip[]): Ev
  * The verdict on a caption: the highest ROUGE-L F1 against all paraphrases of each event.
  * @param candidates paraphrases of the right event (first) and of the wrong ones
  */
-export function captionEventVerdict(caption: string, candidates: readonly (readonly string[])[]): EventVerdict {
-  const scores = candidates.map((paraphrases) => Math.max(...paraphrases.map((text) => rougeL(caption, text))));
+export function captionEventVerdict(
+  caption: string,
+  candidates: readonly (readonly string[])[],
+): EventVerdict {
+  const scores = candidates.map((paraphrases) =>
+    Math.max(...paraphrases.map((text) => rougeL(caption, text))),
+  );
   return verdict(scores, (a, b) => a > b);
 }
 

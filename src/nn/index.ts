@@ -2,4 +2,5 @@
 export { type LinearOptions, linear } from "./linear.ts";
 export * from "./optimizer.ts";
 export { type LoraOptions, type ParamRegistry, Params } from "./params.ts";
+export * from "./schedule.ts";
 export * from "./train-step.ts";

@@ -12,6 +12,8 @@ import {
   chunk,
   concat,
   conv,
+  full,
+  pad,
   padAll,
   repeatInterleave,
   reshape,
@@ -33,6 +35,9 @@ export interface TimeMemory {
    */
   before(name: string, x: Tensor | undefined, count: number, like: Tensor): Tensor | undefined;
 }
+
+/** Convolutions with at most so many filters take the narrow form below. */
+const NARROW_CHANNELS = 64;
 
 /** A whole clip at once: nothing before it, nothing after. */
 export const WHOLE_CLIP: TimeMemory = { isStart: true, before: () => undefined };
@@ -77,12 +82,36 @@ export function causalConv(
     });
     return reshape(y, [batch, out, 1, height, width]);
   }
+  if (taps === 3 && rows > 1 && !past && out <= NARROW_CHANNELS) return narrowCausalConv(x, weight, bias);
   return conv(past ? concat([past, x], 2) : x, weight, {
     strides: [1, 1, 1],
     padsBefore: [past ? 0 : taps - 1, ...border],
     padsAfter: [0, ...border],
     bias,
   });
+}
+
+/**
+ * The same as three convolutions of single frames, one a temporal tap, in one: their results are shifted in time and
+ * added. The runtime gathers 9 values a filter instead of 27, for three times as many filters: with 8 filters that is
+ * 1.6 times as fast forward and 3 times for the weight gradient, from about 64 filters on it makes no difference.
+ * @param x `[B, C, T, H, W]`, T > 1
+ * @param weight `[O, C, 3, 3, 3]`
+ */
+function narrowCausalConv(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+  const [out, channels] = weight.shape as [number, number];
+  const frames = x.size(2);
+  const byTap = reshape(transpose(weight, [2, 0, 1, 3, 4]), [3 * out, channels, 1, 3, 3]);
+  const all = conv(x, byTap, {
+    strides: [1, 1, 1],
+    padsBefore: [0, 1, 1],
+    padsAfter: [0, 1, 1],
+    bias: concat([full([2 * out], 0), bias], 0),
+  });
+  const [twoBefore, oneBefore, now] = chunk(all, 1, 3) as [Tensor, Tensor, Tensor];
+  const one = pad(slice(oneBefore, 2, 0, frames - 1), 2, 1, 0);
+  if (frames === 2) return add(now, one);
+  return add(add(now, one), pad(slice(twoBefore, 2, 0, frames - 2), 2, 2, 0));
 }
 
 /** The norm over channels with its gain. */

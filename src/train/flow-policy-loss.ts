@@ -1,0 +1,129 @@
+/**
+ * The policy loss of stochastic flow steps (Flow-GRPO, arXiv 2505.05470) as a graph: clipped ratio and KL to a reference.
+ * @module
+ */
+import {
+  abs,
+  add,
+  cast,
+  exp,
+  greater,
+  maximum,
+  mean,
+  minimum,
+  mul,
+  neg,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+} from "../tensor/index.ts";
+import { COEFFICIENT_COLUMNS } from "./flow-sde.ts";
+
+/** What the policy was when it drew the step: its log-probabilities `[B]` or, exact even in f32, its velocities. */
+export type OldPolicy = { readonly logProb: Tensor } | { readonly velocity: Tensor };
+
+/** Inputs of {@link flowPolicyLoss}; all cover the generated frames only. */
+export interface FlowPolicyInputs {
+  /** Latents before the step, `[B, C, F, h, w]`. */
+  readonly x: Tensor;
+  /** Latents that the rollout went on with. */
+  readonly next: Tensor;
+  /** Velocity of the policy that is trained. */
+  readonly velocity: Tensor;
+  /** `packCoefficients` of the steps, `[B, 5]`. */
+  readonly coefficients: Tensor;
+  /** `[B]` */
+  readonly advantages: Tensor;
+  readonly old: OldPolicy;
+  /** Velocity of the reference policy (adapters off); needed where `beta` is not 0. */
+  readonly referenceVelocity?: Tensor;
+}
+
+/** Settings of {@link flowPolicyLoss}; the defaults in brackets are Flow-GRPO's for Wan2.1-1.3B. */
+export interface FlowPolicyOptions {
+  /** The ratio counts within 1 ± clip (0.001: it is the ratio of the mean log-density). */
+  readonly clip: number;
+  /** Weight of the KL term (0.004). */
+  readonly beta: number;
+  /** Advantages are clamped to ± this (5). */
+  readonly advantageClamp: number;
+}
+
+/** Outputs of {@link flowPolicyLoss}. */
+export interface FlowPolicyLoss {
+  /** policyLoss + beta · kl */
+  readonly loss: Tensor;
+  /** Mean over samples of max(-A·r, -A·clip(r)). */
+  readonly policyLoss: Tensor;
+  /** Mean over samples of the closed-form KL per element. */
+  readonly kl: Tensor;
+  /** Expected next latents. */
+  readonly mean: Tensor;
+  /** `[B]` */
+  readonly logProb: Tensor;
+  /** `[B]` */
+  readonly ratio: Tensor;
+  /** Share of ratios outside of the clip range. */
+  readonly clippedShare: Tensor;
+}
+
+/** Mean over everything but the batch, in two levels: f32 sums of half a million elements would lose digits. */
+function sampleMean(x: Tensor): Tensor {
+  const axes = x.shape.map((_, axis) => axis);
+  return mean(mean(x, { axes: axes.slice(-2) }), { axes: axes.slice(1, -2) });
+}
+
+/**
+ * Loss of one step of each sample.
+ *
+ * With old velocities the log-ratio is computed from the difference of the means, which is exactly 0 where the policy
+ * has not changed: log r = -precision · mean((mean_old - mean)·(2·next - mean - mean_old)).
+ */
+export function flowPolicyLoss(inputs: FlowPolicyInputs, options: FlowPolicyOptions): FlowPolicyLoss {
+  const { x, next, velocity, old, referenceVelocity } = inputs;
+  const batch = x.size(0);
+  const column = (name: (typeof COEFFICIENT_COLUMNS)[number]): Tensor => {
+    const at = COEFFICIENT_COLUMNS.indexOf(name);
+    return reshape(slice(inputs.coefficients, 1, at, at + 1), [batch]);
+  };
+  const wide = (value: Tensor): Tensor => reshape(value, [batch, ...x.shape.slice(1).map(() => 1)]);
+  const ofVelocity = wide(column("ofVelocity"));
+  const precision = column("precision");
+  const kept = mul(x, wide(column("ofSample")));
+  const mu = add(kept, mul(velocity, ofVelocity));
+  const residual = sub(next, mu);
+  const logProb = neg(add(mul(precision, sampleMean(mul(residual, residual))), column("offset")));
+  const logRatio =
+    "logProb" in old
+      ? sub(logProb, old.logProb)
+      : neg(mul(precision, sampleMean(squareDifference(residual, velocity, old.velocity, ofVelocity))));
+  const ratio = exp(logRatio);
+  const { clip, beta, advantageClamp } = options;
+  const advantage = minimum(maximum(inputs.advantages, -advantageClamp), advantageClamp);
+  const clipped = minimum(maximum(ratio, 1 - clip), 1 + clip);
+  const policyLoss = mean(maximum(neg(mul(advantage, ratio)), neg(mul(advantage, clipped))));
+  const drift = referenceVelocity ? mul(sub(velocity, referenceVelocity), ofVelocity) : undefined;
+  const kl = drift ? mean(mul(column("klPrecision"), sampleMean(mul(drift, drift)))) : mul(policyLoss, 0);
+  return {
+    loss: beta === 0 ? policyLoss : add(policyLoss, mul(kl, beta)),
+    policyLoss,
+    kl,
+    mean: mu,
+    logProb,
+    ratio,
+    clippedShare: mean(cast(greater(abs(sub(ratio, 1)), clip), "f32")),
+  };
+}
+
+/** residual² - residualOld² = (residual - residualOld)·(residual + residualOld), with residualOld - residual = b·(v - vOld). */
+function squareDifference(
+  residual: Tensor,
+  velocity: Tensor,
+  oldVelocity: Tensor,
+  ofVelocity: Tensor,
+): Tensor {
+  const step = mul(sub(oldVelocity, velocity), ofVelocity);
+  // residual = next - mean and residualOld = next - meanOld = residual - step.
+  return mul(step, sub(mul(residual, 2), step));
+}

@@ -3,16 +3,21 @@
  * @module
  */
 import { type Node, reachableNodes, type Tensor } from "./graph.ts";
-import { formatShape } from "./types.ts";
+import { formatShape, type NdArray } from "./types.ts";
+
+/** The first values of a constant; enough to recognise it. */
+function printValues(data: NdArray["data"]): string {
+  const shown = Array.from(data.subarray(0, 6), (value) => Number(value.toPrecision(6)));
+  return `[${shown.join(", ")}${data.length > shown.length ? `, … ${data.length}` : ""}]`;
+}
 
 function printAttrs(attrs: unknown): string {
   const entries = Object.entries(attrs as Record<string, unknown>).filter(([, value]) => value !== undefined);
   return entries
     .map(([key, value]) => {
-      if (key === "array") return "";
+      if (key === "array") return `values=${printValues((value as NdArray).data)}`;
       return `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`;
     })
-    .filter((text) => text.length > 0)
     .join(" ");
 }
 

@@ -21,11 +21,15 @@ function refuse(node: Node, message: string): never {
  */
 export function verify(outputs: readonly Tensor[]): void {
   const leaves = new Map<string, Node>();
+  for (const { node, index } of outputs) {
+    if (index >= node.types.length)
+      refuse(node, `the result %${node.id}.${index} names an output that does not exist`);
+  }
   for (const node of reachableNodes(outputs)) {
     for (const input of node.inputs) {
       if (input.node.id >= node.id) refuse(node, "an input was made after its user");
       if (input.index >= input.node.types.length)
-        refuse(node, `input ${input} names an output that does not exist`);
+        refuse(node, `input %${input.node.id}.${input.index} names an output that does not exist`);
     }
     const inferred = node.op.infer(node.inputs, node.attrs);
     if (inferred.length !== node.types.length) refuse(node, "the op's rule gives another number of outputs");
@@ -34,7 +38,7 @@ export function verify(outputs: readonly Tensor[]): void {
       if (type.dtype !== recorded.dtype || !sameShape(type.shape, recorded.shape)) {
         refuse(
           node,
-          `output ${i} is recorded as ${formatShape(recorded.shape)} but inferred as ${formatShape(type.shape)}`,
+          `output ${i} is recorded as ${recorded.dtype}${formatShape(recorded.shape)} but inferred as ${type.dtype}${formatShape(type.shape)}`,
         );
       }
       if (type.shape.some((axis) => !Number.isInteger(axis) || axis < 0))

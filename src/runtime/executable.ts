@@ -3,6 +3,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
@@ -54,19 +55,46 @@ function isFile(weight: FileWeight | NdArray | undefined): weight is FileWeight 
   return weight !== undefined && !("data" in weight);
 }
 
-/** Paths of all weight files that a graph binds. */
-function weightPaths(
+/** Absolute paths of all weight files that a graph binds, with the number of bytes it needs of each. */
+function boundFiles(
   outputs: Readonly<Record<string, Tensor>>,
   weights: WeightBinding | undefined,
-): string[] {
-  if (!weights) return [];
-  const paths = new Set<string>();
+): Map<string, number> {
+  const needed = new Map<string, number>();
+  if (!weights) return needed;
   for (const node of reachableNodes(Object.values(outputs))) {
     if (node.op.name !== "parameter") continue;
     const weight = weights.weight((node.attrs as { name: string }).name);
-    if (isFile(weight)) paths.add(resolve(weight.path));
+    if (!isFile(weight)) continue;
+    const path = resolve(weight.path);
+    needed.set(path, Math.max(needed.get(path) ?? 0, weight.byteOffset + weight.byteLength));
   }
-  return [...paths];
+  return needed;
+}
+
+/**
+ * What identifies the content of the weight files for the cache: a file that was written anew under its old name is
+ * another weight. The runtime maps the files, so a short one has to be refused before.
+ */
+function fileStamps(needed: ReadonlyMap<string, number>): unknown[] {
+  return [...needed].map(([path, bytes]) => {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (!found?.isFile()) {
+      throw new VansError("VANS_WEIGHTS_NOT_FOUND", "a weight file is not there", {
+        fix: "check the path, or fetch the weights again",
+        found: path,
+      });
+    }
+    if (found.size < bytes) {
+      throw new VansError("VANS_WEIGHTS_TRUNCATED", "a weight file is shorter than its header says", {
+        asked: `${bytes} bytes`,
+        found: `${found.size} bytes in ${path}`,
+        why: "a download or a copy was cut off",
+        fix: "fetch the file again",
+      });
+    }
+    return [path, found.size, found.mtimeMs, found.ino];
+  });
 }
 
 /** A compiled graph. Release it when done; the session goes when its last user does. */
@@ -84,7 +112,8 @@ export class Executable {
 
   /**
    * Runs the graph.
-   * @throws `VANS_RUNTIME_FEED_MISSING`, `VANS_RUNTIME_FEED_SHAPE`, `VANS_RUN_ABORTED`.
+   * @throws `VANS_RUNTIME_FEED_MISSING`, `VANS_RUNTIME_FEED_SHAPE`, `VANS_RUNTIME_RUN`, `VANS_RUNTIME_RELEASED`,
+   *   `VANS_RUN_ABORTED`.
    */
   async run(
     feeds: Feeds,
@@ -129,6 +158,11 @@ export class Executable {
     tensors: Readonly<Record<string, DeviceTensor>>,
     into: Readonly<Record<string, DeviceTensor>>,
   ): Promise<Record<string, DeviceTensor>> {
+    if (this.released) {
+      throw new VansError("VANS_RUNTIME_RELEASED", "a released graph cannot run", {
+        fix: "compile it again, or release it later",
+      });
+    }
     const fetches: Record<string, DeviceTensor | null> = {};
     for (const name of this.graph.outputs.keys()) fetches[`out:${name}`] = into[name] ?? null;
     const results = await this.session.run(tensors, fetches);
@@ -169,14 +203,17 @@ export class Executable {
  * [...y!.data]; // => [2, 3]
  * await sum.release();
  * ```
- * @throws `VANS_TENSOR_INVALID`, `VANS_WEIGHTS_SHAPE_MISMATCH`, `VANS_RUNTIME_SESSION`.
+ * @throws `VANS_TENSOR_INVALID`, `VANS_WEIGHTS_SHAPE_MISMATCH`, `VANS_WEIGHTS_NOT_FOUND`, `VANS_WEIGHTS_TRUNCATED`,
+ *   `VANS_RUNTIME_SESSION`.
  */
 export async function compile(
   outputs: Readonly<Record<string, Tensor>>,
   options: CompileOptions = {},
 ): Promise<Executable> {
   const provider = options.device ?? "cpu";
-  const folder = commonFolder(weightPaths(outputs, options.weights));
+  const files = boundFiles(outputs, options.weights);
+  const stamps = fileStamps(files);
+  const folder = commonFolder([...files.keys()]);
   const graph = lower(outputs, {
     target: provider,
     weights: options.weights,
@@ -186,7 +223,7 @@ export async function compile(
   const keepOnDevice = options.keepOnDevice?.map((name) => `out:${name}`);
   const hash = createHash("sha256").update(graph.bytes);
   const key = hash
-    .update(JSON.stringify([provider, options.threads, keepOnDevice, folder, options.profilePrefix]))
+    .update(JSON.stringify([provider, options.threads, keepOnDevice, folder, stamps, options.profilePrefix]))
     .digest("hex");
   let cached = sessions.get(key);
   if (!cached) {
@@ -204,7 +241,7 @@ export async function compile(
   try {
     return new Executable(graph, key, await cached.session);
   } catch (error) {
-    sessions.delete(key);
+    if (sessions.get(key) === cached) sessions.delete(key);
     throw error;
   }
 }

@@ -91,8 +91,22 @@ export async function createSession(bytes: Uint8Array, options: SessionOptions):
     });
   }
   return {
-    run: async (feeds, fetches) =>
-      (await inner.run(feeds, fetches as ort.InferenceSession.FetchesType)) as Record<string, DeviceTensor>,
+    run: async (feeds, fetches) => {
+      try {
+        return (await inner.run(feeds, fetches as ort.InferenceSession.FetchesType)) as Record<
+          string,
+          DeviceTensor
+        >;
+      } catch (cause) {
+        throw new VansError("VANS_RUNTIME_RUN", "the runtime failed while it ran a graph", {
+          asked: `provider ${options.provider}`,
+          found: cause instanceof Error ? cause.message.split("\n")[0]! : String(cause),
+          why: "an index outside of its axis, or too little memory",
+          fix: "interpret() the same graph with the same feeds to find the op",
+          cause,
+        });
+      }
+    },
     endProfiling: () => inner.endProfiling(),
     release: () => inner.release(),
   };

@@ -5,10 +5,10 @@
  */
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
-import type { NdArray, Tensor } from "../tensor/index.ts";
+import { input, type NdArray, type Tensor } from "../tensor/index.ts";
 import { type CompileOptions, compile, type Executable } from "./executable.ts";
 import type { Feeds } from "./interpreter.ts";
-import { type DeviceTensor, fromDevice, toDevice } from "./ort.ts";
+import { type DeviceTensor, fromDevice, type Provider, toDevice } from "./ort.ts";
 
 /** State by the name of the graph input that reads it. */
 export type State = Readonly<Record<string, NdArray>>;
@@ -16,13 +16,19 @@ export type State = Readonly<Record<string, NdArray>>;
 /** A graph whose outputs named like its inputs are the next state. */
 export class StatefulExecutable {
   private readonly executable: Executable;
-  private readonly onDevice: boolean;
+  private readonly device: Provider;
+  /** Gives device state back through outputs on the CPU; compiled when it is first needed. */
+  private reader: Promise<Executable> | undefined;
   private current: Record<string, DeviceTensor> = {};
   private next: Record<string, DeviceTensor> = {};
 
-  constructor(executable: Executable, onDevice: boolean) {
+  constructor(executable: Executable, device: Provider) {
     this.executable = executable;
-    this.onDevice = onDevice;
+    this.device = device;
+  }
+
+  private get onDevice(): boolean {
+    return this.device !== "cpu";
   }
 
   /** Names of the state. */
@@ -43,6 +49,7 @@ export class StatefulExecutable {
         throw new VansError("VANS_RUNTIME_FEED_MISSING", `the state "${name}" has no first value`);
       }
       this.executable.checkFeed(name, given);
+      if (this.onDevice) this.current[name]?.dispose();
       this.current[name] = toDevice({ ...given, data: given.data.slice() });
       if (!this.onDevice) this.next[name] = toDevice({ ...given, data: given.data.slice() });
     }
@@ -76,23 +83,29 @@ export class StatefulExecutable {
 
   /** The state as plain arrays. On the CPU a copy of what the next step will read. */
   async read(): Promise<Record<string, NdArray>> {
-    const out: Record<string, NdArray> = {};
-    for (const [name, tensor] of Object.entries(this.current)) {
-      const array = tensor.location === "cpu" ? fromDevice(tensor) : await this.download(tensor);
-      out[name] = { ...array, data: array.data.slice() };
-    }
-    return out;
+    // Before the first step the state is still where it was loaded.
+    const isRemote = Object.values(this.current).some((tensor) => tensor.location !== "cpu");
+    const tensors = isRemote ? await this.download() : this.current;
+    return Object.fromEntries(
+      Object.entries(tensors).map(([name, tensor]) => {
+        const array = fromDevice(tensor);
+        return [name, isRemote ? array : { ...array, data: array.data.slice() }];
+      }),
+    );
   }
 
-  /** Reads a device tensor back through a graph whose output is on the CPU: reading it directly aborts the process in Node. */
-  private async download(tensor: DeviceTensor): Promise<NdArray> {
-    const { add, input, mul } = await import("../tensor/index.ts");
-    const x = input("x", tensor.dims);
-    const copy = await compile({ y: add(mul(x, input("one", [])), input("zero", [])) }, { device: "webgpu" });
-    const scalar = (value: number): DeviceTensor =>
-      toDevice({ dtype: "f32", shape: [], data: Float32Array.of(value) });
-    const { y } = await copy.runTensors({ x: tensor, one: scalar(1), zero: scalar(0) }, {});
-    return fromDevice(y!);
+  /** Reads device tensors through a graph with outputs on the CPU: reading them directly aborts the process in Node. */
+  private async download(): Promise<Record<string, DeviceTensor>> {
+    this.reader ??= compile(
+      Object.fromEntries(
+        Object.keys(this.current).map((name) => {
+          const { shape, dtype } = this.executable.graph.outputs.get(name)!;
+          return [name, input(name, shape, dtype)];
+        }),
+      ),
+      { device: this.device },
+    );
+    return (await this.reader).runTensors(this.current, {});
   }
 
   async release(): Promise<void> {
@@ -100,6 +113,8 @@ export class StatefulExecutable {
     this.current = {};
     this.next = {};
     await this.executable.release();
+    await (await this.reader)?.release();
+    this.reader = undefined;
   }
 }
 
@@ -109,10 +124,17 @@ export async function compileStateful(
   state: State,
   options: CompileOptions = {},
 ): Promise<StatefulExecutable> {
-  const onDevice = (options.device ?? "cpu") !== "cpu";
+  const device = options.device ?? "cpu";
   const names = Object.keys(outputs).filter((name) => name in state);
-  const executable = await compile(outputs, { ...options, keepOnDevice: onDevice ? names : undefined });
-  const stateful = new StatefulExecutable(executable, onDevice);
+  // State changes from run to run, so a binding that also knows its names must not freeze it into the graph.
+  const { weights } = options;
+  const frozen = weights && { weight: (name: string) => (name in state ? undefined : weights.weight(name)) };
+  const executable = await compile(outputs, {
+    ...options,
+    weights: frozen,
+    keepOnDevice: device === "cpu" ? undefined : names,
+  });
+  const stateful = new StatefulExecutable(executable, device);
   stateful.load(state);
   return stateful;
 }

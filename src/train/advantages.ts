@@ -91,7 +91,8 @@ export function groupAdvantages(
       members.map((i) => all[i]!),
       rule.deviation,
     );
-    const divisor = rule.scale === "none" ? 1 : (rule.scale === "batch" ? batch : own.deviation) + rule.epsilon;
+    const divisor =
+      rule.scale === "none" ? 1 : (rule.scale === "batch" ? batch : own.deviation) + rule.epsilon;
     for (const i of members) {
       const distance = all[i]! - own.mean;
       advantages[i] = distance === 0 || Number.isNaN(distance) ? 0 : distance / divisor;
@@ -140,7 +141,9 @@ export function combinedAdvantages(
       { ...rule, scale: "group" },
     ),
   );
-  const sums = weighted(rewards.map((row, i) => row.map((value, k) => (Number.isNaN(value) ? value : columns[k]![i]!))));
+  const sums = weighted(
+    rewards.map((row, i) => row.map((value, k) => (Number.isNaN(value) ? value : columns[k]![i]!))),
+  );
   return groupAdvantages(
     sums,
     sums.map(() => 0),

@@ -39,7 +39,10 @@ function diffused({ sigma, next }: SchemeInputs, s: number): SchemeStep {
 
 const SCHEMES = {
   /** Euler; no noise, no probability. */
-  ode: { noiseLevel: 0, step: ({ next }: SchemeInputs): SchemeStep => ({ c: next, std: 0, isDensity: true }) },
+  ode: {
+    noiseLevel: 0,
+    step: ({ next }: SchemeInputs): SchemeStep => ({ c: next, std: 0, isDensity: true }),
+  },
   /** Flow-GRPO for SD3 and Flux: s = a·√(σ / (1 - σ)), where the first σ = 1 is replaced by the second in 1 - σ. */
   flow: {
     noiseLevel: 0.7,

@@ -110,8 +110,7 @@ function tokenLosses(
   options: TokenPolicyOptions,
 ): Tensor {
   const { kind, epsilonLow, epsilonHigh, delta, temperatures = SAPO_TEMPERATURES } = options;
-  if (kind === "cispo")
-    return neg(mul(mul(stopGradient(minimum(ratio, epsilonHigh)), advantages), logProb));
+  if (kind === "cispo") return neg(mul(mul(stopGradient(minimum(ratio, epsilonHigh)), advantages), logProb));
   if (kind === "sapo") {
     const temperature = where(greater(advantages, 0), temperatures[0], temperatures[1]);
     const soft = div(mul(sigmoid(mul(temperature, sub(ratio, 1))), 4), temperature);
@@ -123,7 +122,12 @@ function tokenLosses(
 }
 
 /** Reduces token losses `[B, T]` as the kind says. */
-function reduced(losses: Tensor, mask: Tensor, inputs: TokenPolicyInputs, options: TokenPolicyOptions): Tensor {
+function reduced(
+  losses: Tensor,
+  mask: Tensor,
+  inputs: TokenPolicyInputs,
+  options: TokenPolicyOptions,
+): Tensor {
   const masked = mul(losses, mask);
   const [batch, length] = mask.shape as [number, number];
   switch (options.kind) {
@@ -160,7 +164,8 @@ export function tokenPolicyLoss(inputs: TokenPolicyInputs, options: TokenPolicyO
   const losses = tokenKl && beta !== 0 ? add(policy, mul(tokenKl, beta)) : policy;
 
   // One ratio a completion counts once, not once a token.
-  const share = (x: Tensor): Tensor => (x.size(1) === 1 ? mean(x) : div(sum(mul(x, mask)), atLeastOne(sum(mask))));
+  const share = (x: Tensor): Tensor =>
+    x.size(1) === 1 ? mean(x) : div(sum(mul(x, mask)), atLeastOne(sum(mask)));
   const byCompletion = (x: Tensor): Tensor =>
     x.size(1) === 1 ? x : div(sum(mul(x, mask), { axes: [1], keepDims: true }), lengths);
   const upper = kind === "cispo" ? epsilonHigh : 1 + epsilonHigh;

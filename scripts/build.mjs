@@ -12,7 +12,9 @@ let manifest;
 try {
   manifest = require.resolve("typescript/package.json");
 } catch {
-  console.error("vans: TypeScript is not installed (npm install --omit=dev in a clone?); dist/ was not rebuilt.");
+  console.error(
+    "vans: TypeScript is not installed (npm install --omit=dev in a clone?); dist/ was not rebuilt.",
+  );
   process.exit(existsSync(join(root, "dist/cli/main.js")) ? 0 : 1);
 }
 const bin = JSON.parse(readFileSync(manifest, "utf8")).bin;

@@ -34,7 +34,9 @@ for (const file of walk(source)) {
   if (room !== undefined && !floorOf.has(room)) problems.push(`${name}: the folder src/${room} has no floor`);
   const text = readFileSync(file, "utf8");
   const targets = [];
-  for (const match of text.matchAll(/(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"/g)) {
+  for (const match of text.matchAll(
+    /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"/g,
+  )) {
     const [, typeOnly, specifier] = match;
     if (specifier === "onnxruntime-node" || specifier === "onnxruntime-common") {
       if (name !== "runtime/ort.ts") problems.push(`${name}: only runtime/ort.ts imports ${specifier}`);
@@ -47,11 +49,13 @@ for (const file of walk(source)) {
       continue;
     }
     const targetRoom = target.includes("/") ? target.split("/")[0] : undefined;
-    if (room !== undefined && targetRoom === undefined && !isTest) problems.push(`${name}: imports the package's door ${specifier}`);
+    if (room !== undefined && targetRoom === undefined && !isTest)
+      problems.push(`${name}: imports the package's door ${specifier}`);
     if (room !== undefined && targetRoom !== undefined && room !== targetRoom && !isTest) {
       const from = floorOf.get(room);
       const to = floorOf.get(targetRoom);
-      if (to > from) problems.push(`${name} (floor ${from}) imports ${target} (floor ${to}): imports point down only`);
+      if (to > from)
+        problems.push(`${name} (floor ${from}) imports ${target} (floor ${to}): imports point down only`);
     }
     if (!typeOnly) targets.push(target);
   }

@@ -24,8 +24,8 @@ interface FrechetRow {
 }
 
 /** Checks `text_pairs.json` (ROUGE-L, BLEU of nltk and sacrebleu) and `frechet.json`; the I3D part is elsewhere. */
-export async function runTextMetricsCase(folder: string): Promise<CaseCheck[]> {
-  const golden = await openCase(folder);
+export async function runTextMetricsCase(folder: string, opened?: CaseFolder): Promise<CaseCheck[]> {
+  const golden = opened ?? (await openCase(folder));
   const { pairs, corpus } = (await golden.table("text_pairs.json")) as TextTable;
   const tolerance = golden.tolerance("text_scores_absolute", 1e-9);
   const compare = (name: string, ours: number, expected: unknown): CaseCheck => ({

@@ -41,8 +41,8 @@ interface ChatRow {
  * Checks every `X.tokenizer.json` of the folder against its table `X.json` (ids, text with and without special
  * tokens), `chat.json` (typed builder, Jinja template, ids) and `cleaning.json`.
  */
-export async function runTokenizersCase(folder: string): Promise<CaseCheck[]> {
-  const golden = await openCase(folder);
+export async function runTokenizersCase(folder: string, opened?: CaseFolder): Promise<CaseCheck[]> {
+  const golden = opened ?? (await openCase(folder));
   const files = (await readdir(folder)).sort();
   const checks: CaseCheck[] = [];
   const tokenizers: Tokenizer[] = [];
@@ -119,8 +119,8 @@ function checkChat(row: ChatRow, index: number, tokenizer: Tokenizer | undefined
  * Checks caption extraction and format (`captions.json`), `think_format.json`, the learning rates `lr.*` and the moving
  * average `ema.*`.
  */
-export async function runRulesCase(folder: string): Promise<CaseCheck[]> {
-  const golden = await openCase(folder);
+export async function runRulesCase(folder: string, opened?: CaseFolder): Promise<CaseCheck[]> {
+  const golden = opened ?? (await openCase(folder));
   const checks: CaseCheck[] = [];
   const captions = (await golden.table("captions.json")) as {
     text: string;

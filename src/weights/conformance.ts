@@ -34,8 +34,8 @@ const DTYPE_NAMES: Readonly<Record<string, string>> = {
  * Checks every tensor of every weight file in the folder against `io.safetensors`: type, shape and exact values,
  * and that our writer gives the half types' bytes back.
  */
-export async function runFormatsCase(folder: string): Promise<CaseCheck[]> {
-  const golden = await openCase(folder);
+export async function runFormatsCase(folder: string, opened?: CaseFolder): Promise<CaseCheck[]> {
+  const golden = opened ?? (await openCase(folder));
   const dtypes = golden.description.values["dtypes"] as Record<string, string>;
   const shapes = golden.description.values["shapes"] as Record<string, number[]>;
   const matches = (name: string, tensor: StoredTensor): boolean =>

@@ -1,0 +1,140 @@
+/**
+ * Assembles the playroom suite from finished runs: weights in bf16, configurations, suite.json.
+ * Run: npx tsx scripts/build-suite.ts [--vlm runs/…] [--vdm runs/…] [--vae runs/…]
+ */
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import type { NdArray } from "../src/tensor/index.ts";
+import { loadTokenizer } from "../src/text/index.ts";
+import { readWeights } from "../src/train/initial-weights.ts";
+import { readRecipe } from "../src/train/recipe.ts";
+import { averagedWeights, readCheckpoint } from "../src/train/run.ts";
+import { isTextEncoderName, playroomVdmJson } from "../src/train/train-vdm.ts";
+import { PLAYROOM_SYSTEM_PROMPT, playroomVlmJson } from "../src/train/vlm-config.ts";
+import { writeSafetensors } from "../src/weights/index.ts";
+
+const { values } = parseArgs({
+  options: {
+    vae: { type: "string", default: "runs/playroom-vae-2-video" },
+    vdm: { type: "string", default: "runs/playroom-vdm" },
+    vlm: { type: "string", default: "runs/playroom-vlm-2-sft" },
+    out: { type: "string", default: "suites/playroom" },
+  },
+});
+
+/** Final weights of a run, or the averaged ones of its checkpoint while it is not finished. */
+async function weightsOf(run: string): Promise<Record<string, NdArray>> {
+  const finished = `${run}/weights.safetensors`;
+  const checkpoint = `${run}/checkpoint.safetensors`;
+  const [done, latest] = await Promise.all([
+    stat(finished).catch(() => undefined),
+    stat(checkpoint).catch(() => undefined),
+  ]);
+  if (done && (!latest || done.mtimeMs >= latest.mtimeMs - 60_000)) return readWeights(finished);
+  console.log(`${run} is not finished; taking its checkpoint`);
+  return averagedWeights((await readCheckpoint(checkpoint)).state);
+}
+
+async function write(folder: string, weights: Record<string, NdArray>, config: unknown): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const tensors = Object.entries(weights).map(
+    ([name, array]): [string, { shape: readonly number[]; data: Float32Array }] => [
+      name,
+      { shape: array.shape, data: array.data as Float32Array },
+    ],
+  );
+  await writeSafetensors(`${folder}/model.safetensors`, tensors, {
+    dtype: "BF16",
+    metadata: { format: "pt" },
+  });
+  await writeFile(`${folder}/config.json`, `${JSON.stringify(config, undefined, 2)}\n`);
+  console.log(
+    `${folder}: ${tensors.length} tensors, ${(await stat(`${folder}/model.safetensors`)).size} bytes`,
+  );
+}
+
+const vdmRecipe = await readRecipe("recipes/playroom-vdm.yaml");
+const vlmRecipe = await readRecipe("recipes/playroom-vlm-2-sft.yaml");
+const out = values.out;
+const vdm = await weightsOf(values.vdm);
+const statistics = JSON.parse(await readFile(`${values.vdm}/latents.json`, "utf8")) as {
+  mean: number[];
+  std: number[];
+};
+const textTokenizer = await loadTokenizer("suites/playroom/text-encoder/tokenizer.json");
+const vlmTokenizer = await loadTokenizer("suites/playroom/vlm/tokenizer.json");
+const settings = vdmRecipe.settings as {
+  shift: number;
+  guidanceScale: number;
+  previewSteps: number;
+  textLength?: number;
+};
+const textLength = settings.textLength ?? 16;
+const json = playroomVdmJson(vdmRecipe.model, textLength, textTokenizer.vocabSize);
+const part = (keep: (name: string) => boolean): Record<string, NdArray> =>
+  Object.fromEntries(Object.entries(vdm).filter(([name]) => keep(name)));
+
+const vaeModel = (vdmRecipe.model as { vae: Record<string, unknown> }).vae;
+await write(`${out}/vae`, await weightsOf(values.vae), {
+  _class_name: "AutoencoderKLWan",
+  ...vaeModel,
+  attn_scales: [],
+  latents_mean: statistics.mean,
+  latents_std: statistics.std,
+});
+await write(
+  `${out}/dit`,
+  part((name) => !isTextEncoderName(name)),
+  json.dit,
+);
+await write(`${out}/text-encoder`, part(isTextEncoderName), json.text);
+await write(
+  `${out}/vlm`,
+  await weightsOf(values.vlm),
+  playroomVlmJson(vlmRecipe.model as Record<string, number>, vlmTokenizer),
+);
+const files = (folder: string) => ({
+  config: `${folder}/config.json`,
+  weights: `${folder}/model.safetensors`,
+});
+const suite = {
+  name: "playroom",
+  version: "0.1.0",
+  about:
+    "Small models trained from nothing on the playroom, a simulated world of drawn clips. The architectures are those of the large suite.",
+  licence: "Apache-2.0",
+  vlm: { ...files("vlm"), tokenizer: "vlm/tokenizer.json" },
+  vdm: files("dit"),
+  vae: files("vae"),
+  textEncoder: { ...files("text-encoder"), tokenizer: "text-encoder/tokenizer.json", maxLength: textLength },
+  answer: {
+    systemPrompt: PLAYROOM_SYSTEM_PROMPT,
+    negativePrompt: "",
+    steps: settings.previewSteps,
+    shift: settings.shift,
+    guidanceScale: settings.guidanceScale,
+    scheduler: "euler",
+    seed: 0,
+    height: 64,
+    width: 64,
+    inputFrames: 21,
+    answerFrames: 17,
+    frameRateHz: 8,
+    vlmFrames: 6,
+    referenceLatentFrames: 6,
+    referencePick: "clip-then-pick",
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    repetitionPenalty: 1,
+    maxNewTokens: 80,
+    resize: "centre-crop",
+  },
+};
+const before = JSON.parse(await readFile(`${out}/suite.json`, "utf8").catch(() => "{}")) as {
+  domain?: unknown;
+};
+await writeFile(
+  `${out}/suite.json`,
+  `${JSON.stringify({ ...suite, ...(before.domain ? { domain: before.domain } : {}) }, undefined, 2)}\n`,
+);

@@ -11,11 +11,13 @@ import {
   channelNorm,
   chunk,
   concat,
+  constant,
   conv,
+  f32,
   full,
+  matmul,
   pad,
   padAll,
-  repeatInterleave,
   reshape,
   silu,
   slice,
@@ -229,17 +231,53 @@ function halveTime(params: Params, x: Tensor, memory: TimeMemory): Tensor {
 
 /** Doubles height and width (nearest, then 3x3 to half the channels); with `inTime` the frame rate first. */
 export function upsample(params: Params, x: Tensor, inTime: boolean, memory: TimeMemory): Tensor {
-  const [batch, channels] = x.shape as [number, number];
-  const frames = toFrames(inTime ? doubleTime(params.at("time_conv"), x, memory) : x);
-  const large = repeatInterleave(repeatInterleave(frames, 2, 2), 3, 2);
+  const channels = x.size(1);
   const out = Math.floor(channels / 2);
-  const planes = conv(large, params.at("resample", 1).get("weight", [out, channels, 3, 3]), {
-    strides: [1, 1],
-    padsBefore: [1, 1],
-    padsAfter: [1, 1],
-    bias: params.at("resample", 1).get("bias", [out]),
+  const clip = inTime ? doubleTime(params.at("time_conv"), x, memory) : x;
+  const resample = params.at("resample", 1);
+  const weight = resample.get("weight", [out, channels, 3, 3]);
+  return upsampledConv(clip, weight, resample.get("bias", [out]));
+}
+
+/** Which taps of three meet which of the neighbours (before, same, after) of the pixel that an even or odd output falls on. */
+const TAPS_OF_PHASE = [
+  [[0], [1, 2], []],
+  [[], [0, 1], [2]],
+] as const;
+
+/** Sums a 3x3 kernel's taps into the four 3x3 kernels that an upsampled plane's even and odd rows and columns see: `[9, 36]`. */
+function phaseMatrix(): Tensor {
+  const matrix = new Float32Array(9 * 36);
+  TAPS_OF_PHASE.forEach((rowsOfPhase, a) => {
+    TAPS_OF_PHASE.forEach((columnsOfPhase, b) => {
+      rowsOfPhase.forEach((rows, i) => {
+        columnsOfPhase.forEach((columns, j) => {
+          for (const row of rows)
+            for (const column of columns) matrix[(row * 3 + column) * 36 + (a * 2 + b) * 9 + i * 3 + j] = 1;
+        });
+      });
+    });
   });
-  return fromFrames(planes, batch);
+  return constant(f32(matrix, [9, 36]));
+}
+
+/**
+ * 3x3 convolution of the nearest-upsampled frames, computed on the small frames: equal neighbours meet summed taps, so
+ * each of the four output phases is a 3x3 convolution of its own. Twice as fast, and the large input never exists.
+ */
+function upsampledConv(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+  const [batch, channels, frames, height, width] = x.shape as [number, number, number, number, number];
+  const out = weight.size(0);
+  const phases = reshape(matmul(reshape(weight, [out * channels, 9]), phaseMatrix()), [out, channels, 4, 9]);
+  const all = conv(x, reshape(transpose(phases, [2, 0, 1, 3]), [4 * out, channels, 1, 3, 3]), {
+    strides: [1, 1, 1],
+    padsBefore: [0, 1, 1],
+    padsAfter: [0, 1, 1],
+    bias: concat([bias, bias, bias, bias], 0),
+  });
+  const split = reshape(all, [batch, 2, 2, out, frames, height, width]);
+  const woven = transpose(split, [0, 3, 4, 5, 1, 6, 2]);
+  return reshape(woven, [batch, out, frames, 2 * height, 2 * width]);
 }
 
 /** Frame 0 as it is and seen by nobody; each later frame becomes two, mixed with the two later frames before it. */

@@ -5,9 +5,8 @@
 import { throwIfAborted } from "../../base/abort.ts";
 import { VansError } from "../../base/errors.ts";
 import { fold, type Key, uniform } from "../../base/keys.ts";
-import { bool, f32, formatShape, i32, type NdArray } from "../../tensor/index.ts";
+import { f32, formatShape, type NdArray } from "../../tensor/index.ts";
 import type { QwenConfig } from "./config.ts";
-import { HIDDEN_SCORE } from "./decoder.ts";
 import type { VisionGrid } from "./patches.ts";
 import { type PositionRule, padRows, positionIds } from "./positions.ts";
 import { bucketOf, checkLength, type QwenRunner } from "./runner.ts";
@@ -106,22 +105,21 @@ export async function* generate(
     }),
   );
   const { signal } = options;
-  const sizes = { prompts: prompts.length, length, featureCount: batch.featureCount, samples, capacity };
+  const sizes = { prompts: prompts.length, length, featureCount: batch.featureCount };
   const first = await runner.prefill(sizes, batch.feeds, { signal });
-  const decoder = await runner.borrowDecoder(rows.length, capacity, first.cache);
+  const { starts, next } = batch;
+  const decoding = await runner.decode({ prompts: first.cache, starts, next, samples, length, capacity });
   try {
-    const feeds = new DecodeFeeds(batch.starts, batch.next, samples, length, capacity);
     let logits = repeatRows(first.logits, samples);
     for (let index = 0; ; index++) {
       throwIfAborted(signal);
       const step = choose(rows, logits, index);
       yield step;
       if (step.ended.every(Boolean) || index + 1 >= options.maxNewTokens) break;
-      const out = await decoder.step({ ...feeds.next(step.tokens), ...runner.fed }, { signal });
-      logits = out["logits"]!;
+      logits = await decoding.step(step.tokens, runner.fed, signal);
     }
   } finally {
-    runner.returnDecoder(rows.length, capacity, decoder);
+    decoding.end();
   }
   return rows.map(({ tokens, logProbs, ended }) => ({
     tokens: Int32Array.from(tokens),
@@ -239,44 +237,4 @@ function repeatRows(logits: NdArray, samples: number): NdArray {
     data.set(logits.data.subarray(from, from + width), row * width);
   }
   return f32(data, [rows * samples, width]);
-}
-
-/** The inputs of the decode step as they move along. */
-class DecodeFeeds {
-  private readonly mask: NdArray;
-  private readonly write: NdArray;
-  private readonly positions: NdArray;
-  private readonly capacity: number;
-  private at: number;
-
-  constructor(
-    starts: readonly number[],
-    next: readonly number[],
-    samples: number,
-    length: number,
-    capacity: number,
-  ) {
-    const rows = starts.length * samples;
-    const mask = new Float32Array(rows * capacity).fill(HIDDEN_SCORE);
-    for (let row = 0; row < rows; row++)
-      mask.fill(0, row * capacity + starts[Math.floor(row / samples)]!, row * capacity + length);
-    this.mask = f32(mask, [rows, 1, 1, capacity]);
-    this.write = bool(new Uint8Array(capacity), [1, 1, capacity, 1]);
-    const places = Int32Array.from({ length: rows }, (_, row) => next[Math.floor(row / samples)]!);
-    this.positions = i32(places, [rows, 1]);
-    this.capacity = capacity;
-    this.at = length;
-  }
-
-  /** Feeds for tokens at the next place. The arrays are reused: run the step before asking again. */
-  next(tokens: Int32Array): Record<string, NdArray> {
-    const rows = tokens.length;
-    if (this.at > 0) this.write.data[this.at - 1] = 0;
-    this.write.data[this.at] = 1;
-    for (let row = 0; row < rows; row++) this.mask.data[row * this.capacity + this.at] = 0;
-    const positions = i32(Int32Array.from(this.positions.data), [rows, 1]);
-    for (let row = 0; row < rows; row++) this.positions.data[row]!++;
-    this.at++;
-    return { ids: i32(tokens, [rows, 1]), positions, mask: this.mask, write: this.write };
-  }
 }

@@ -11,12 +11,12 @@ import {
   compileStateful,
   type Executable,
   type Feeds,
-  type State,
   type StatefulExecutable,
 } from "../../runtime/index.ts";
 import { input, type NdArray, type Tensor, type WeightBinding } from "../../tensor/index.ts";
-import { decodeGraph, type PrefillSizes, prefillGraph } from "./cache.ts";
+import { type DecodeSizes, decodeGraph, type PrefillSizes, prefillGraph } from "./cache.ts";
 import type { QwenConfig } from "./config.ts";
+import { type Decoding, type DecodingStart, decodeOnDevice, decodeOnHost, startCache } from "./decoding.ts";
 import type { VisionGrid } from "./patches.ts";
 import { visionFeatures } from "./vision.ts";
 
@@ -30,6 +30,8 @@ export interface RunnerOptions {
   readonly parameters?: Feeds | undefined;
   readonly device?: CompileOptions["device"];
   readonly threads?: number | undefined;
+  /** Where the cache lives; default `host` on the CPU, `graph` (on the device) elsewhere. */
+  readonly appends?: DecodeSizes["appends"] | undefined;
 }
 
 /** Compiled graphs of one model. Release it when done. */
@@ -38,13 +40,15 @@ export class QwenRunner {
   private readonly options: RunnerOptions;
   private parameters: Feeds;
   private readonly graphs = new Map<string, Promise<Executable>>();
-  /** Decode steps that no generation uses now. */
-  private readonly idleDecoders = new Map<string, StatefulExecutable[]>();
+  private readonly appends: DecodeSizes["appends"];
+  /** Decode steps with state that no generation uses now. */
+  private readonly idle = new Map<string, StatefulExecutable[]>();
 
   constructor(config: QwenConfig, options: RunnerOptions) {
     this.config = config;
     this.options = options;
     this.parameters = options.parameters ?? {};
+    this.appends = options.appends ?? ((options.device ?? "cpu") === "cpu" ? "host" : "graph");
   }
 
   /** Replaces parameters that are fed at every run. Bound weights cannot be replaced. */
@@ -74,7 +78,7 @@ export class QwenRunner {
     sizes: PrefillSizes,
     feeds: Feeds,
     options: { readonly signal?: AbortSignal | undefined } = {},
-  ): Promise<{ readonly logits: NdArray; readonly cache: State }> {
+  ): Promise<{ readonly logits: NdArray; readonly cache: Feeds }> {
     const executable = await this.graph(`prefill ${JSON.stringify(sizes)}`, (params) =>
       prefillGraph(params, this.config, sizes),
     );
@@ -82,24 +86,29 @@ export class QwenRunner {
     return { logits: logits!, cache };
   }
 
-  /**
-   * A decode step for rows and a capacity; see `decodeGraph` for the feeds. It keeps state, so it belongs to one
-   * generation until {@link returnDecoder}.
-   */
-  async borrowDecoder(rows: number, capacity: number, cache: State): Promise<StatefulExecutable> {
-    const idle = this.idleDecoders.get(`${rows} ${capacity}`)?.pop();
-    if (idle) {
-      idle.load(cache);
-      return idle;
+  /** Continues prompts that were read. End the decoding when done. */
+  async decode(start: DecodingStart): Promise<Decoding> {
+    const sizes = { rows: start.starts.length * start.samples, capacity: start.capacity };
+    const key = JSON.stringify(sizes);
+    if (this.appends === "host") {
+      const graph = await this.graph(`decode ${key}`, (params) =>
+        decodeGraph(params, this.config, { ...sizes, appends: "host" }),
+      );
+      return decodeOnHost(graph, start);
     }
-    const params = new Params({ lora: this.options.lora });
-    return compileStateful(decodeGraph(params, this.config, { rows, capacity }), cache, this.compileOptions);
-  }
-
-  /** Gives a decode step back for later generations. */
-  returnDecoder(rows: number, capacity: number, decoder: StatefulExecutable): void {
-    const key = `${rows} ${capacity}`;
-    this.idleDecoders.set(key, [...(this.idleDecoders.get(key) ?? []), decoder]);
+    // A cache on the device is the state of its graph, which serves one generation at a time.
+    const cache = startCache(start);
+    let graph = this.idle.get(key)?.pop();
+    if (graph) graph.load(cache);
+    else {
+      const params = new Params({ lora: this.options.lora });
+      const outputs = decodeGraph(params, this.config, { ...sizes, appends: "graph" });
+      graph = await compileStateful(outputs, cache, this.compileOptions);
+    }
+    const used = graph;
+    return decodeOnDevice(used, start, () => {
+      this.idle.set(key, [...(this.idle.get(key) ?? []), used]);
+    });
   }
 
   /** What a run must be fed beside its inputs. */
@@ -126,9 +135,9 @@ export class QwenRunner {
   /** Gives all compiled graphs back, except those of a generation that still runs. */
   async release(): Promise<void> {
     const graphs = [...this.graphs.values()];
-    const decoders = [...this.idleDecoders.values()].flat();
+    const decoders = [...this.idle.values()].flat();
     this.graphs.clear();
-    this.idleDecoders.clear();
+    this.idle.clear();
     for (const graph of graphs) await (await graph).release();
     for (const decoder of decoders) await decoder.release();
   }

@@ -53,23 +53,27 @@ export function likeliest(logits: Float32Array): number {
 export function samplingProbabilities(logits: Float32Array, options: SamplingOptions): Float64Array {
   const { temperature = 1, topK = logits.length, topP = 1 } = options;
   checkSampling({ temperature, topK, topP });
-  const scaled = Float32Array.from(logits, (logit) => logit / temperature);
+  const scaled = logits.map((logit) => logit / temperature);
   let floor = Number.NEGATIVE_INFINITY;
-  if (topK < scaled.length) floor = Float32Array.from(scaled).sort()[scaled.length - topK]!;
+  if (topK < scaled.length) floor = scaled.slice().sort()[scaled.length - topK]!;
   const probabilities = softmax(scaled, floor);
-  if (topP >= 1) return probabilities;
-  const ascending = [...probabilities.keys()]
-    .filter((id) => probabilities[id]! > 0)
-    .sort((a, b) => scaled[a]! - scaled[b]! || a - b);
+  return topP < 1 ? keepTop(probabilities, topP) : probabilities;
+}
+
+/** Drops the unlikeliest tokens while their sum stays within 1 - p, and normalises the rest. */
+function keepTop(probabilities: Float64Array, topP: number): Float64Array {
+  const ascending = probabilities.slice().sort();
+  let dropped = 0;
   let total = 0;
-  let kept = 1;
-  for (const id of ascending.slice(0, -1)) {
-    total += probabilities[id]!;
-    if (total > 1 - topP) break;
-    kept -= probabilities[id]!;
-    probabilities[id] = 0;
-  }
-  return probabilities.map((p) => p / kept);
+  while (dropped < ascending.length - 1 && total + ascending[dropped]! <= 1 - topP)
+    total += ascending[dropped++]!;
+  const lowest = ascending[dropped]!;
+  // Of equals at the border, as many go as the sum allows.
+  let equalsToDrop = dropped - ascending.indexOf(lowest);
+  return probabilities.map((p) => {
+    if (p < lowest || (p === lowest && equalsToDrop-- > 0)) return 0;
+    return p / (1 - total);
+  });
 }
 
 function checkSampling({ temperature, topK, topP }: Required<SamplingOptions>): void {

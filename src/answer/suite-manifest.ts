@@ -1,0 +1,120 @@
+/**
+ * `suite.json`: which models belong together, and with which settings they answer.
+ * @module
+ */
+import { z } from "zod";
+import { VansError } from "../base/errors.ts";
+import { SCHEDULER_NAMES } from "../models/wan/solver.ts";
+import { VANS_SYSTEM_PROMPT } from "../text/answer-template.ts";
+import { domainSchema } from "./domain-statistics.ts";
+
+/** A path relative to the suite's folder that stays inside it. */
+const file = z
+  .string()
+  .min(1)
+  .refine((path) => !/^([/\\]|[A-Za-z]:)/.test(path) && !path.split(/[/\\]/).includes(".."), {
+    message: "must be a relative path inside the suite's folder",
+  });
+/** One file, a folder, an index of shards, or several files. */
+const files = z.union([file.transform((one) => [one]), z.array(file).min(1)]);
+const whole = z.int().positive();
+
+const part = { config: file, weights: files };
+
+const adapterSchema = z.strictObject({
+  /** The part whose linear layers it changes. */
+  part: z.enum(["vlm", "vdm"]),
+  /** PEFT's `adapter_config.json`, of which `r` and `lora_alpha` are read. */
+  config: file,
+  weights: files,
+});
+
+const answerSchema = z.strictObject({
+  /** What the language model is told before the question. Default: the released VANS prompt. */
+  systemPrompt: z.string().default(VANS_SYSTEM_PROMPT),
+  /** What the video is guided away from. */
+  negativePrompt: z.string().default(""),
+  /** Denoising steps; 50 in VANS. */
+  steps: whole.max(1000).default(50),
+  /** Values above 1 spend more steps at high noise. */
+  shift: z.number().positive().default(5),
+  guidanceScale: z.number().min(0).default(5),
+  scheduler: z.enum(SCHEDULER_NAMES as readonly [(typeof SCHEDULER_NAMES)[number]]).default("euler"),
+  seed: z.int().nonnegative().default(0),
+  /** Pixels of the video model's frames. */
+  height: whole,
+  width: whole,
+  /** Frames that a clip is resampled to; 4k + 1. */
+  inputFrames: whole,
+  /** Frames of the answer; 4k + 1. */
+  answerFrames: whole,
+  /** Frame rate of input and answer. */
+  frameRateHz: z.number().positive(),
+  /** Frames that the language model sees. */
+  vlmFrames: whole.default(6),
+  /** Bounds on the area of each of them, in pixels. Default: those of qwen-vl-utils. */
+  vlmMinPixels: whole.optional(),
+  vlmMaxPixels: whole.optional(),
+  /** Latent frames of the clip that condition the video model. */
+  referenceLatentFrames: whole.default(6),
+  /** The whole clip is encoded, then frames are picked from its latents; the only way so far. */
+  referencePick: z.literal("clip-then-pick").default("clip-then-pick"),
+  /** 0 always takes the likeliest token. */
+  temperature: z.number().min(0).default(0.7),
+  topP: z.number().positive().max(1).default(0.9),
+  /** 0 keeps all tokens. */
+  topK: z.int().nonnegative().default(0),
+  repetitionPenalty: z.number().positive().default(1),
+  maxNewTokens: whole.default(1024),
+  /** How a clip of another shape becomes `width` by `height`. */
+  resize: z.enum(["stretch", "centre-crop"]).default("centre-crop"),
+  /** A longer clip is spread over the input frames as a whole, or only its end is looked at. */
+  inputPick: z.enum(["whole", "end"]).default("whole"),
+  /** Encode and decode in VANS's overlapping tiles, which large frames need. */
+  tiled: z.boolean().default(false),
+  /** Frames that a still image becomes; 1: it is a clip of one frame, as it is. */
+  stillFrames: whole.default(1),
+});
+
+const manifestSchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/, "must be lower-case letters, digits, '.', '_' and '-'"),
+  version: z.string().min(1),
+  about: z.string().min(1),
+  licence: z.string().min(1),
+  vlm: z.strictObject({ ...part, tokenizer: file }),
+  vdm: z.strictObject(part),
+  vae: z.strictObject(part),
+  textEncoder: z.strictObject({ ...part, tokenizer: file, maxLength: whole }),
+  /** Not needed for answers; metrics and rewards use it. */
+  clip: z.strictObject({ ...part, tokenizer: file }).optional(),
+  adapters: z.array(adapterSchema).default([]),
+  answer: answerSchema,
+  domain: domainSchema.optional(),
+  /** A page on data, training, results and limits. */
+  card: file.default("README.md"),
+});
+
+/** The checked content of `suite.json`. */
+export type SuiteManifest = z.infer<typeof manifestSchema>;
+
+/** How a suite answers. */
+export type AnswerSettings = SuiteManifest["answer"];
+
+/**
+ * Checks the content of a `suite.json`.
+ *
+ * @throws `VANS_SUITE_INVALID` naming every field that is missing or wrong
+ */
+export function parseSuiteManifest(raw: unknown, path: string): SuiteManifest {
+  const result = manifestSchema.safeParse(raw);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map((issue) => ({
+    field: issue.path.map(String).join(".") || "(the file itself)",
+    problem: issue.message,
+  }));
+  throw new VansError("VANS_SUITE_INVALID", `${path} does not describe a suite`, {
+    found: problems.map(({ field, problem }) => `${field}: ${problem}`).join("; "),
+    fix: "compare it with suites/playroom/suite.json",
+    data: { path, problems },
+  });
+}

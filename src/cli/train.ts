@@ -51,8 +51,8 @@ export function trainCommand() {
       const recipe = await readRecipe(findRecipe(name));
       const runFolder = options.run ?? join("runs", recipe.name);
       const stop = new AbortController();
-      process.once("SIGINT", () => stop.abort());
-      process.once("SIGTERM", () => stop.abort());
+      process.on("SIGINT", () => stop.abort());
+      process.on("SIGTERM", () => stop.abort());
       try {
         const events = runTraining(recipe, taskNamed(recipe.task), {
           runFolder,

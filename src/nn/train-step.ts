@@ -242,7 +242,13 @@ export async function compileTrainStep(
   initial: Readonly<TrainState>,
   settings: CompileOptions & { readonly stepCount?: number } = {},
 ): Promise<TrainStep> {
-  const { stepCount = 0, ...compileOptions } = settings;
+  const { stepCount = 0, ...given } = settings;
+  // What is trained comes from `initial`, also where the binding of the frozen rest knows the name.
+  const { weights } = given;
+  const frozen = weights && {
+    weight: (name: string) => (options.params.has(name) ? undefined : weights.weight(name)),
+  };
+  const compileOptions: CompileOptions = { ...given, weights: frozen };
   const accumulate = options.accumulate ?? 1;
   const names = [...options.params.keys()];
   const gradients = grad(options.loss, [...options.params.values()]);

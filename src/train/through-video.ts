@@ -20,7 +20,10 @@ export function throughVideo<
   for (let t = 0; t < frameCount; t++) {
     const image = { height, width, rgb: frames.rgb.subarray(t * size, (t + 1) * size) };
     const { planes } = yuv420FromRgb(image, DEFAULT_YUV_COLOUR);
-    rgb.set(rgbFromYuv(planes, { height, width, layout: "I420" }, DEFAULT_YUV_COLOUR, "guided").rgb, t * size);
+    rgb.set(
+      rgbFromYuv(planes, { height, width, layout: "I420" }, DEFAULT_YUV_COLOUR, "guided").rgb,
+      t * size,
+    );
   }
   return { ...frames, rgb };
 }

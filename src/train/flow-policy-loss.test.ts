@@ -1,0 +1,129 @@
+import { expect, it } from "vitest";
+import { fold, keyFromSeed, normal } from "../base/keys.ts";
+import { flowMatchGrid } from "../models/wan/index.ts";
+import { compile, interpretExact } from "../runtime/index.ts";
+import { f32, grad, input, type NdArray, type Tensor } from "../tensor/index.ts";
+import { flowPolicyLoss, type OldPolicy } from "./flow-policy-loss.ts";
+import { packCoefficients, sdeStep, stepCoefficients } from "./flow-sde.ts";
+
+const key = keyFromSeed(21);
+const shape = [4, 2, 2, 3, 3];
+const size = 4 * 36;
+const draw = (name: string, scale = 1): NdArray =>
+  f32(
+    normal(fold(key, name), size).map((z) => z * scale),
+    shape,
+  );
+const { sigmas } = flowMatchGrid({ steps: 8, shift: 5 });
+const steps = [1, 3, 5, 6].map((index) => stepCoefficients("wan", { sigmas, index }));
+const x = draw("x");
+const velocity = draw("v");
+const rolled = sdeStep(steps, { x, velocity, noise: draw("noise") });
+const settings = { clip: 1e-3, beta: 0.004, advantageClamp: 5 };
+
+const leaf = (name: string): Tensor => input(name, shape);
+const batchLeaf = (name: string): Tensor => input(name, [4]);
+
+function loss(old: OldPolicy, options = settings) {
+  const v = leaf("velocity");
+  const result = flowPolicyLoss(
+    {
+      x: leaf("x"),
+      next: leaf("next"),
+      velocity: v,
+      referenceVelocity: leaf("reference"),
+      coefficients: input("coefficients", [4, 5]),
+      advantages: batchLeaf("advantages"),
+      old,
+    },
+    options,
+  );
+  return { ...result, gradient: grad(result.loss, [v])[0]!, klGradient: grad(result.kl, [v])[0]! };
+}
+
+const feeds = {
+  x,
+  next: rolled.next,
+  velocity,
+  reference: velocity,
+  coefficients: packCoefficients(steps),
+  advantages: f32([1.5, -0.5, -7, 0.25]),
+};
+
+async function run(outputs: Record<string, Tensor>, values: Record<string, NdArray>) {
+  const graph = await compile(outputs);
+  const results = await graph.run(values);
+  await graph.release();
+  return results;
+}
+
+it("replays an unchanged policy with ratio exactly 1, KL exactly 0 and a gradient", async () => {
+  const { gradient, klGradient, ratio, kl, policyLoss, clippedShare } = loss({
+    velocity: leaf("oldVelocity"),
+  });
+  const results = await run(
+    { gradient, klGradient, ratio, kl, policyLoss, clippedShare },
+    { ...feeds, oldVelocity: velocity },
+  );
+  expect([...results["ratio"]!.data]).toEqual([1, 1, 1, 1]);
+  expect(results["kl"]!.data[0]).toBe(0);
+  expect(results["klGradient"]!.data.every((g) => g === 0)).toBe(true);
+  expect(results["clippedShare"]!.data[0]).toBe(0);
+  // -mean of the clamped advantages
+  expect(results["policyLoss"]!.data[0]).toBeCloseTo(-(1.5 - 0.5 - 5 + 0.25) / 4, 6);
+  expect(Math.max(...results["gradient"]!.data.map(Math.abs))).toBeGreaterThan(1e-6);
+});
+
+it("log-probability and mean are those of the rollout", async () => {
+  const { logProb, mean } = loss({ velocity: leaf("oldVelocity") });
+  const results = await run({ logProb, mean }, feeds);
+  expect([...results["mean"]!.data]).toEqual([...rolled.mean.data]);
+  results["logProb"]!.data.forEach((value, i) => {
+    expect(value).toBeCloseTo(rolled.logProb[i]!, 5);
+  });
+});
+
+it("both ways of giving the old policy agree", async () => {
+  const changed = f32(velocity.data.map((v, i) => v + 0.01 * Math.cos(i)) as Float32Array, shape);
+  const byVelocity = loss({ velocity: leaf("oldVelocity") });
+  const byLogProb = loss({ logProb: batchLeaf("oldLogProb") });
+  const values = { ...feeds, velocity: changed };
+  const a = await run(
+    { ratio: byVelocity.ratio, gradient: byVelocity.gradient },
+    { ...values, oldVelocity: velocity },
+  );
+  const b = await run(
+    { ratio: byLogProb.ratio, gradient: byLogProb.gradient },
+    { ...values, oldLogProb: f32(rolled.logProb) },
+  );
+  a["ratio"]!.data.forEach((value, i) => {
+    expect(value).not.toBe(1);
+    expect(Math.abs(value - b["ratio"]!.data[i]!)).toBeLessThan(1e-5);
+  });
+});
+
+it("the gradient of loss and KL is that of finite differences, on both sides of the clip", () => {
+  const changed = f32(velocity.data.map((v, i) => v + 0.02 * Math.cos(i)) as Float32Array, shape);
+  const wide = { ...settings, clip: 5e-4, beta: 0.5 };
+  const { loss: total, gradient, ratio } = loss({ velocity: leaf("oldVelocity") }, wide);
+  const values = {
+    ...feeds,
+    velocity: changed,
+    oldVelocity: velocity,
+    reference: draw("ref", 0.5),
+    advantages: f32([1, -1, -2, -2]),
+  };
+  const exact = interpretExact({ gradient, ratio }, values);
+  const isOutside = Array.from(exact["ratio"]!.data, (r) => Math.abs(r - 1) > wide.clip);
+  // Inside for both signs, outside with the gradient kept (A < 0, r above), outside with it cut off (A < 0, r below).
+  expect(isOutside).toEqual([false, false, true, true]);
+  const h = 1e-3;
+  for (const at of [0, 17, 40, 77, 111, 143]) {
+    const moved = (delta: number): number => {
+      const data = Float32Array.from(changed.data, (v, i) => (i === at ? v + delta : v));
+      return interpretExact({ total }, { ...values, velocity: f32(data, shape) })["total"]!.data[0]!;
+    };
+    const slope = (moved(h) - moved(-h)) / (2 * h);
+    expect(exact["gradient"]!.data[at]).toBeCloseTo(slope, 5);
+  }
+});

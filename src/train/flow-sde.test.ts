@@ -1,0 +1,127 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { fold, keyFromSeed, normal } from "../base/keys.ts";
+import { flowMatchGrid } from "../models/wan/index.ts";
+import { f32 } from "../tensor/index.ts";
+import { SDE_SCHEMES, type SdeScheme, sdeStep, stepCoefficients, stepKl } from "./flow-sde.ts";
+
+const key = keyFromSeed(11);
+
+// One step by hand in f64: x = 0.3, v = -0.8, σ = 0.8 to 0.7, drawn next 0.45; wan with a second level of 0.98.
+const byHand = [
+  ["flow", 0.7, 0.36285, 0.4427188724, -0.1234935358],
+  ["dance", 0.3, 0.3792125, 0.0948683298, 1.1579451423],
+  ["wan", undefined, 0.37462176, 0.2479225686, 0.42948028],
+  ["cps", 0.8, 0.3122836654, 0.6657395614, -0.0189657888],
+] as const;
+
+it.each(byHand)(
+  "%s: mean, deviation and log-probability of one number",
+  (scheme, noiseLevel, mean, std, logProb) => {
+    const sigmas = scheme === "wan" ? [1, 0.98, 0.8, 0.7] : [0.8, 0.7];
+    const step = stepCoefficients(scheme, { sigmas, index: sigmas.length - 2, noiseLevel });
+    const result = sdeStep(step, { x: f32([0.3]), velocity: f32([-0.8]), next: f32([0.45]) });
+    expect(result.mean.data[0]).toBeCloseTo(mean, 6);
+    expect(result.std[0]).toBeCloseTo(std, 9);
+    expect(result.logProb[0]).toBeCloseTo(logProb, 5);
+  },
+);
+
+it("every scheme weighs the clean estimate by 1 - σ', and cps keeps c² + std² = σ'²", () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...SDE_SCHEMES),
+      fc.integer({ min: 2, max: 40 }),
+      fc.double({ min: 1, max: 8, noNaN: true }),
+      fc.nat(),
+      (scheme, steps, shift, n) => {
+        const { sigmas } = flowMatchGrid({ steps, shift });
+        const index = n % steps;
+        const [sigma, next] = [sigmas[index]!, sigmas[index + 1]!];
+        const { ofSample, ofVelocity, std } = stepCoefficients(scheme, { sigmas, index });
+        // mean = (1-σ')(x - σv) + c(x + (1-σ)v): two equations for one c.
+        const c = ofSample - (1 - next);
+        expect(ofVelocity).toBeCloseTo(c * (1 - sigma) - (1 - next) * sigma, 10);
+        if (scheme === "cps") expect(c * c + std * std).toBeCloseTo(next * next, 10);
+        if (scheme === "ode") expect([c, std]).toEqual([expect.closeTo(next, 12), 0]);
+        for (const value of [ofSample, ofVelocity, std]) expect(Number.isFinite(value)).toBe(true);
+      },
+    ),
+  );
+});
+
+it("at noise level 0 a step is bitwise the Euler step", () => {
+  const { sigmas } = flowMatchGrid({ steps: 7, shift: 5 });
+  const x = f32(normal(fold(key, "x"), 32), [2, 16]);
+  const velocity = f32(normal(fold(key, "v"), 32), [2, 16]);
+  const noise = f32(normal(fold(key, "n"), 32), [2, 16]);
+  const ode = sdeStep(stepCoefficients("ode", { sigmas, index: 3 }), { x, velocity, noise });
+  for (const scheme of ["flow", "dance"] as const) {
+    const still = sdeStep(stepCoefficients(scheme, { sigmas, index: 3, noiseLevel: 0 }), {
+      x,
+      velocity,
+      noise,
+    });
+    expect([...still.next.data]).toEqual([...ode.next.data]);
+  }
+});
+
+/**
+ * Mean and deviation at σ = 0 of a run on data N(1, 0.5²), where the exact velocity is linear in x, so that both follow
+ * a recursion without any sampling.
+ */
+function finalMoments(scheme: SdeScheme, steps: number): { mean: number; std: number } {
+  const { sigmas } = flowMatchGrid({ steps, shift: 5 });
+  let [mean, variance] = [0, 1];
+  for (let index = 0; index < steps; index++) {
+    const sigma = sigmas[index]!;
+    const isLast = index === steps - 1;
+    const step = stepCoefficients(isLast ? "ode" : scheme, { sigmas, index });
+    const total = (1 - sigma) ** 2 * 0.25 + sigma ** 2;
+    const slope = (sigma - (1 - sigma) * 0.25) / total;
+    const offset = -1 - slope * (1 - sigma);
+    const gain = step.ofSample + step.ofVelocity * slope;
+    mean = gain * mean + step.ofVelocity * offset;
+    variance = gain ** 2 * variance + step.std ** 2;
+  }
+  return { mean, std: Math.sqrt(variance) };
+}
+
+// Deviations by N = 20, 50, 200 steps; the data has 0.5. Wrong drifts or noise land far from these.
+const published = [
+  ["ode", [0.3982, 0.4571, 0.489]],
+  ["flow", [0.4302, 0.4712, 0.4931]],
+  ["wan", [0.4123, 0.4628, 0.4903]],
+  ["dance", [0.4044, 0.4608, 0.49]],
+] as const;
+
+it.each(published)("%s keeps the marginals of the flow", (scheme, deviations) => {
+  [20, 50, 200].forEach((steps, i) => {
+    const { mean, std } = finalMoments(scheme, steps);
+    expect(mean).toBeCloseTo(1, 5);
+    expect(std).toBeCloseTo(deviations[i]!, 3);
+  });
+});
+
+it("the closed-form KL is the mean of the log-ratio under the policy", () => {
+  const { sigmas } = flowMatchGrid({ steps: 10, shift: 5 });
+  const step = stepCoefficients("wan", { sigmas, index: 4 });
+  const size = 200_000;
+  const x = f32(normal(fold(key, "kl.x"), size), [1, size]);
+  const velocity = f32(normal(fold(key, "kl.v"), size), [1, size]);
+  const other = f32(velocity.data.map((v, i) => v + 0.3 * Math.sin(i)) as Float32Array, [1, size]);
+  const noise = f32(normal(fold(key, "kl.n"), size), [1, size]);
+  const policy = sdeStep(step, { x, velocity, noise });
+  const reference = sdeStep(step, { x, velocity: other, next: policy.next });
+  const closed = stepKl(policy.mean, reference.mean, policy.std)[0]!;
+  expect(closed).toBeGreaterThan(1e-3);
+  // Standard error of the sampled mean: √(2·KL / n).
+  const sampled = policy.logProb[0]! - reference.logProb[0]!;
+  expect(Math.abs(sampled - closed)).toBeLessThan(4 * Math.sqrt((2 * closed) / size));
+});
+
+it("refuses a step beyond the grid", () => {
+  expect(() => stepCoefficients("wan", { sigmas: [1, 0.5, 0], index: 2 })).toThrowError(
+    expect.objectContaining({ code: "VANS_TRAIN_STEP_INDEX" }),
+  );
+});

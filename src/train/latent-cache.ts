@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { fold, integer, keyFromSeed } from "../base/keys.ts";
 import { encodeMoments, type VaeConfig } from "../models/wan/index.ts";
 import { Params } from "../nn/index.ts";
 import { compile } from "../runtime/index.ts";
@@ -20,8 +21,16 @@ import {
 } from "../world/index.ts";
 import { copyWindow } from "./world-batches.ts";
 
-/** Events of a sample: the right one and four others. */
-export const EVENTS_PER_SAMPLE = 5;
+/** Events of a sample that are encoded: the right one and two of the four others. */
+export const EVENTS_PER_SAMPLE = 3;
+
+/** Which candidates of a sample are encoded, the right one first; the two others by chance. */
+export function cachedEvents(seed: number): readonly [number, number, number] {
+  const key = fold(keyFromSeed(seed), "cached-events");
+  const first = integer(fold(key, 1), 4);
+  const second = (first + 1 + integer(fold(key, 2), 3)) % 4;
+  return [0, 1 + first, 1 + second];
+}
 
 /** Encoded samples. */
 export interface LatentCache {
@@ -99,7 +108,7 @@ export async function latentCache(
   options: { readonly folder: string; readonly threads: number; readonly report?: (text: string) => void },
 ): Promise<LatentCache> {
   const hash = createHash("sha256").update(
-    JSON.stringify([config, worldVersion, seeds.length, seeds[0], seeds.at(-1)]),
+    JSON.stringify([config, worldVersion, EVENTS_PER_SAMPLE, seeds.length, seeds[0], seeds.at(-1)]),
   );
   for (const name of Object.keys(weights).sort()) hash.update(name).update(weights[name]!.data);
   const path = join(options.folder, `latents-${hash.digest("hex").slice(0, 16)}.safetensors`);
@@ -125,8 +134,13 @@ export async function latentCache(
     for (const [n, seed] of seeds.entries()) {
       const sample = sampleForSeed(seed);
       inputs.set(await forInput.encode(sample.input), n * inputSize);
-      for (const [e, event] of candidates(sample).entries())
-        answers.set(await forAnswer.encode(event.render()), (n * EVENTS_PER_SAMPLE + e) * answerSize);
+      const events = candidates(sample);
+      for (const [e, candidate] of cachedEvents(seed).entries()) {
+        answers.set(
+          await forAnswer.encode(events[candidate]!.render()),
+          (n * EVENTS_PER_SAMPLE + e) * answerSize,
+        );
+      }
       if ((n + 1) % 200 === 0) {
         const left = ((performance.now() - startedAt) / 1000 / (n + 1)) * (seeds.length - n - 1);
         options.report?.(`encoded ${n + 1}/${seeds.length} samples, ${Math.round(left)} s left`);

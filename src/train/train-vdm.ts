@@ -4,7 +4,7 @@
  *
  * Deviations, for a small model trained from nothing: errors count more where the answer differs from the last reference
  * (else copying the scene is all it learns), timesteps are drawn evenly before the shift and not weighted, and every
- * sample also teaches the four events that do not follow, under their own captions, so that captions decide.
+ * sample also teaches two events that do not follow, under their own captions, so that captions decide.
  * @module
  */
 import { writeFile } from "node:fs/promises";
@@ -20,7 +20,7 @@ import { loadTokenizer } from "../text/index.ts";
 import { candidates, sampleForSeed, type WorldEvent } from "../world/index.ts";
 import { frameSheet } from "./frame-sheet.ts";
 import { firstValues, initFile, requireInit } from "./initial-weights.ts";
-import { EVENTS_PER_SAMPLE, latentCache } from "./latent-cache.ts";
+import { cachedEvents, EVENTS_PER_SAMPLE, latentCache } from "./latent-cache.ts";
 import { optimizerOf } from "./optimizers.ts";
 import type { PrepareTask } from "./task.ts";
 import { vaeConfigOf } from "./train-vae.ts";
@@ -38,7 +38,7 @@ const settingsSchema = z.strictObject({
   shift: z.number().positive().default(3),
   /** Share of captions replaced by the empty text. */
   captionDropout: z.number().min(0).max(1).default(0.1),
-  /** Share of the batch that shows the right event rather than one of the four others. */
+  /** Share of the batch that shows the right event rather than one of the others. */
   rightShare: z.number().min(0).max(1).default(0.5),
   /** Further weight where the answer differs from the last reference latent. */
   motion: z.number().min(0).default(6),
@@ -211,7 +211,9 @@ export const prepareVdm: PrepareTask = async (recipe, context) => {
       const index = integer(fold(key, "sample"), seeds.length);
       const isRight = uniform(fold(key, "right"), 1)[0]! < settings.rightShare;
       const eventIndex = isRight ? 0 : 1 + integer(fold(key, "event"), EVENTS_PER_SAMPLE - 1);
-      const event: WorldEvent = candidates(sampleForSeed(seeds[index]!))[eventIndex]!;
+      const event: WorldEvent = candidates(sampleForSeed(seeds[index]!))[
+        cachedEvents(seeds[index]!)[eventIndex]!
+      ]!;
       const dropped = uniform(fold(key, "dropout"), 1)[0]! < settings.captionDropout;
       texts.push(dropped ? "" : event.paraphrases[integer(fold(key, "caption"), event.paraphrases.length)]!);
       normalised(cache.inputs, index * cache.inputSize, cache.inputSize, referenceData, n * cache.inputSize);

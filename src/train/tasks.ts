@@ -2,15 +2,16 @@
  * The tasks that recipes may name.
  * @module
  */
-import { VansError } from "../base/errors.ts";
 import type { TaskName } from "./recipe.ts";
 import type { PrepareTask } from "./task.ts";
+import { prepareClip } from "./train-clip.ts";
 import { prepareVae } from "./train-vae.ts";
 import { prepareVdm } from "./train-vdm.ts";
 import { prepareVlm } from "./train-vlm.ts";
 import { prepareVlmGround } from "./train-vlm-ground.ts";
 
-const prepared: Partial<Record<TaskName, PrepareTask>> = {
+const prepared: Record<TaskName, PrepareTask> = {
+  clip: prepareClip,
   vae: prepareVae,
   vdm: prepareVdm,
   vlm: prepareVlm,
@@ -19,7 +20,5 @@ const prepared: Partial<Record<TaskName, PrepareTask>> = {
 
 /** The function that makes a task ready. */
 export function taskNamed(name: TaskName): PrepareTask {
-  const task = prepared[name];
-  if (!task) throw new VansError("VANS_RECIPE_INVALID", `no task is called "${name}"`);
-  return task;
+  return prepared[name];
 }

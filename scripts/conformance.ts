@@ -1,10 +1,10 @@
 /**
  * Judges folders of golden cases. Run: npm run conformance -- --dir DIR [--only NAME,...]
- * Prints a line a case and at last `N passed, M failed, K unknown`; exits 1 on a failure, an unknown case, an unused
+ * `--table FILE` also writes the results as a Markdown table. Prints a line a case and at last `N passed, M failed, K unknown`; exits 1 on a failure, an unknown case, an unused
  * tensor or an empty folder.
  */
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { runCase, tightest } from "../test/conformance/run-case.ts";
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     dir: { type: "string", default: "conformance" },
     only: { type: "string" },
     verbose: { type: "boolean", default: false },
+    table: { type: "string" },
   },
 });
 const wanted = values.only?.split(",");
@@ -25,6 +26,7 @@ const names = entries
   )
   .map((entry) => entry.name)
   .sort();
+const table: string[] = [];
 const counts = { passed: 0, failed: 0, unknown: 0 };
 for (const name of names) {
   const startedAt = performance.now();
@@ -42,10 +44,27 @@ for (const name of names) {
   console.log(
     `${result.status.padEnd(7)} ${name.padEnd(16)} ${result.title}: ${detail} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`,
   );
+  table.push(
+    `| ${result.title} | \`${name}\` | ${result.status} | ${result.checks.length} | ${worst ? `${worst.maxError.toExponential(1)} of ${worst.tolerance} (${worst.name})` : ""} |`,
+  );
   for (const failure of result.failures.slice(0, values.verbose ? undefined : 12))
     console.log(`        ${failure}`);
   if (!values.verbose && result.failures.length > 12)
     console.log(`        … and ${result.failures.length - 12} more (--verbose)`);
+}
+if (values.table) {
+  const head = [
+    "# Conformance",
+    "",
+    "Golden vectors of the reference implementations (see each `case.json` under `conformance/` for library, version and",
+    "commit), f32 on the CPU. The error is that of the check nearest to its tolerance, in the measure the case states: mostly",
+    "the largest absolute difference of a tensor over its largest golden element. `npm run conformance -- --table docs/conformance.md`",
+    "makes this page; `npm run conformance -- --dir DIR` judges any folder of cases.",
+    "",
+    "| what | case | result | checks | largest error of its tolerance |",
+    "| --- | --- | --- | --: | --- |",
+  ];
+  await writeFile(values.table, `${[...head, ...table].join("\n")}\n`);
 }
 const missing = wanted?.filter((name) => !names.includes(name)) ?? [];
 for (const name of missing) console.log(`failed  ${name}: no such case in ${values.dir}`);

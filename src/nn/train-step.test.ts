@@ -131,7 +131,7 @@ describe("AdamW", () => {
   it.each([
     ["unclipped", undefined],
     ["clipped at every step", 0.05],
-    ["clipped at some steps", 6],
+    ["clipped at some steps", 40],
   ])("follows f64 over eight steps of changing rates, %s", async (_, clipNorm) => {
     const options = { ...problem(), optimizer: rulesOf, ema: true, ...(clipNorm ? { clipNorm } : {}) };
     const step = hold(await compileTrainStep(options, initial));
@@ -153,8 +153,8 @@ describe("AdamW", () => {
   });
 
   it("clips only above the limit", () => {
-    const { norms } = adamwReference(rulesOf, 6, rates, decays);
-    expect(norms.some((norm) => norm > 6) && norms.some((norm) => norm < 6)).toBe(true);
+    const { norms } = adamwReference(rulesOf, 40, rates, decays);
+    expect(norms.some((norm) => norm > 40) && norms.some((norm) => norm < 40)).toBe(true);
   });
 
   it("wants one pair of betas a step, and a first value for every parameter", async () => {
@@ -262,8 +262,9 @@ describe("what must not change the numbers", () => {
     }
     const [a, b] = [await whole.state(), await half.state()];
     expect(Object.keys(b).sort()).toEqual(Object.keys(a).sort());
-    // Adam divides by the root of the second moment, so single parameters may differ by a share of the rate.
-    for (const name of Object.keys(a)) expect(apart(b[name], a[name]!.data), name).toBeLessThan(2e-4);
+    // A bias of the keys shifts all scores of a query alike: its true gradient is zero, and Adam blows up the rounding.
+    for (const name of Object.keys(a).filter((n) => !n.endsWith(".k.bias")))
+      expect(apart(b[name], a[name]!.data), name).toBeLessThan(5e-5);
     await expect(half.step(tinyBatch(0), settings(0))).rejects.toMatchObject({
       code: "VANS_TRAIN_ACCUMULATE",
     });

@@ -112,6 +112,21 @@ function updates(
   return { outputs, state };
 }
 
+/** The betas of all AdamW parameters: the bias correction is one scalar for the whole graph. */
+function sharedBetas(options: TrainStepOptions): { beta1: number; beta2: number } {
+  const groups = [...options.params]
+    .map(([name, p]) => options.optimizer?.(name, p) ?? ADAMW)
+    .filter((rules) => rules.kind === "adamw");
+  const { beta1, beta2 } = groups[0] ?? ADAMW;
+  if (groups.some((rules) => rules.beta1 !== beta1 || rules.beta2 !== beta2)) {
+    throw new VansError("VANS_TRAIN_OPTIMIZER", "all AdamW parameters of one step need the same betas", {
+      found: [...new Set(groups.map((rules) => `(${rules.beta1}, ${rules.beta2})`))].join(" and "),
+      fix: "vary rateScale, weightDecay or epsilon between parameters instead",
+    });
+  }
+  return { beta1, beta2 };
+}
+
 /** The state of a training step by name: parameters, moments, averages. */
 export type TrainState = Record<string, NdArray>;
 
@@ -133,15 +148,9 @@ export class TrainStep {
   ) {
     this.compiled = compiled;
     this.stepCount = stepCount;
-    // The bias correction is one scalar for the whole graph, so all AdamW groups share their betas.
-    const groups = [...options.params]
-      .map(([name, p]) => options.optimizer?.(name, p) ?? ADAMW)
-      .filter((rules) => rules.kind === "adamw");
-    this.beta1 = groups[0]?.beta1 ?? ADAMW.beta1;
-    this.beta2 = groups[0]?.beta2 ?? ADAMW.beta2;
-    if (groups.some((rules) => rules.beta1 !== this.beta1 || rules.beta2 !== this.beta2)) {
-      throw new VansError("VANS_TRAIN_OPTIMIZER", "all AdamW parameters of one step need the same betas");
-    }
+    const betas = sharedBetas(options);
+    this.beta1 = betas.beta1;
+    this.beta2 = betas.beta2;
     if (compiled.gradients) for (const name of options.params.keys()) this.parameters[name] = initial[name]!;
   }
 
@@ -235,7 +244,7 @@ function meanOf(results: readonly Record<string, NdArray>[]): Record<string, NdA
 /**
  * Compiles a training step.
  * @param initial first values of all parameters; moments and averages too when resuming
- * @throws `VANS_TRAIN_PARAM_MISSING` where a parameter has no first value
+ * @throws `VANS_TRAIN_PARAM_MISSING` where a parameter has no first value, `VANS_TRAIN_OPTIMIZER` where betas differ
  */
 export async function compileTrainStep(
   options: TrainStepOptions,
@@ -250,6 +259,8 @@ export async function compileTrainStep(
   };
   const compileOptions: CompileOptions = { ...given, weights: frozen };
   const accumulate = options.accumulate ?? 1;
+  // Before anything is compiled, so that a refusal leaves nothing behind.
+  sharedBetas(options);
   const names = [...options.params.keys()];
   const gradients = grad(options.loss, [...options.params.values()]);
   const reported = { loss: options.loss, ...options.metrics };

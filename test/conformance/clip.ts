@@ -27,21 +27,26 @@ export const clip: CaseHandler = {
       config,
       input("images", images.shape),
       input("ids", ids.shape, "i32"),
-      { probe },
+      { probe, mask: input("mask", ids.shape, "i32") },
     );
     outputs["image_embeds"] = similarity.imageEmbeddings;
     outputs["text_embeds"] = similarity.textEmbeddings;
     outputs["cosine"] = similarity.cosine;
     outputs["logits_per_image"] = similarity.logitsPerImage;
     const graph = await compile(outputs, { weights });
-    const results = await graph.run({ images, ids });
+    const results = await graph.run({ images, ids, mask: io.get("attention_mask") });
     await graph.release();
     const checks = Object.entries(results).map(([name, value]) =>
       checkRelative(name, value, io.get(name), tolerance),
     );
     const runner = new ClipRunner(config, { weights });
     checks.push(
-      checkRelative("image_embeds, compiled", await runner.embedImages(images), io.get("image_embeds"), tolerance),
+      checkRelative(
+        "image_embeds, compiled",
+        await runner.embedImages(images),
+        io.get("image_embeds"),
+        tolerance,
+      ),
       checkRelative("text_embeds, compiled", await runner.embedTexts(ids), io.get("text_embeds"), tolerance),
     );
     await runner.release();
@@ -52,8 +57,9 @@ export const clip: CaseHandler = {
       const own = Array.from(ids.data.subarray(row * length, (row + 1) * length));
       return own.indexOf(Math.max(...own)) + 1;
     });
-    const lengths = ends.map((_, row) =>
-      mask.subarray(row * length, (row + 1) * length).reduce((total: number, bit: number) => total + bit, 0),
+    const lengths = ends.map(
+      (_, row) =>
+        Array.from(mask.subarray(row * length, (row + 1) * length)).filter((bit) => bit === 1).length,
     );
     return [...checks, checkExact("attention_mask", ends, lengths)];
   },

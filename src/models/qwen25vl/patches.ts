@@ -3,6 +3,7 @@
  * @module
  */
 import { VansError } from "../../base/errors.ts";
+import { CLIP_MEAN, CLIP_STD } from "../../media/pixels.ts";
 import { f32, type NdArray } from "../../tensor/index.ts";
 import type { QwenVisionConfig } from "./config.ts";
 
@@ -20,15 +21,11 @@ export interface RgbFrames {
 /** What {@link patchify} needs to know of the tower. */
 export type PatchLayout = Pick<QwenVisionConfig, "patchSize" | "temporalPatchSize" | "mergeSize">;
 
-// Of openai/CLIP, which Qwen2.5-VL's preprocessor_config.json repeats.
-const MEAN = [0.48145466, 0.4578275, 0.40821073] as const;
-const STD = [0.26862954, 0.26130258, 0.27577711] as const;
-
-/** (x / 255 - mean) / std in f32 steps, for every level of every channel. */
-const NORMALISED = MEAN.map((mean, channel) =>
+/** (x / 255 - mean) / std with CLIP's mean and std, as in Qwen2.5-VL's preprocessor_config.json, in f32 steps, for every level of every channel. */
+const NORMALISED = CLIP_MEAN.map((mean, channel) =>
   Float32Array.from({ length: 256 }, (_, level) => {
     const centred = Math.fround(Math.fround(level / 255) - Math.fround(mean));
-    return centred / Math.fround(STD[channel]!);
+    return centred / Math.fround(CLIP_STD[channel]!);
   }),
 );
 

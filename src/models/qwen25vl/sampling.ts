@@ -68,12 +68,15 @@ function keepTop(probabilities: Float64Array, topP: number): Float64Array {
   while (dropped < ascending.length - 1 && total + ascending[dropped]! <= 1 - topP)
     total += ascending[dropped++]!;
   const lowest = ascending[dropped]!;
-  // Of equals at the border, as many go as the sum allows.
+  // Of equals at the border, as many go as the sum allows, the last ones first.
   let equalsToDrop = dropped - ascending.indexOf(lowest);
-  return probabilities.map((p) => {
-    if (p < lowest || (p === lowest && equalsToDrop-- > 0)) return 0;
-    return p / (1 - total);
-  });
+  const kept = new Float64Array(probabilities.length);
+  for (let id = kept.length - 1; id >= 0; id--) {
+    const p = probabilities[id]!;
+    if (p < lowest || (p === lowest && equalsToDrop-- > 0)) continue;
+    kept[id] = p / (1 - total);
+  }
+  return kept;
 }
 
 function checkSampling({ temperature, topK, topP }: Required<SamplingOptions>): void {

@@ -24,7 +24,7 @@ const settings = { clip: 1e-3, beta: 0.004, advantageClamp: 5 };
 const leaf = (name: string): Tensor => input(name, shape);
 const batchLeaf = (name: string): Tensor => input(name, [4]);
 
-function loss(old: OldPolicy, options = settings) {
+function loss(old: OldPolicy | undefined, options = settings) {
   const v = leaf("velocity");
   const result = flowPolicyLoss(
     {
@@ -72,6 +72,15 @@ it("replays an unchanged policy with ratio exactly 1, KL exactly 0 and a gradien
   // -mean of the clamped advantages
   expect(results["policyLoss"]!.data[0]).toBeCloseTo(-(1.5 - 0.5 - 5 + 0.25) / 4, 6);
   expect(Math.max(...results["gradient"]!.data.map(Math.abs))).toBeGreaterThan(1e-6);
+});
+
+it("without an old policy the ratio is exactly 1 and the gradient the same", async () => {
+  const given = loss({ velocity: leaf("oldVelocity") });
+  const none = loss(undefined);
+  const a = await run({ gradient: given.gradient }, { ...feeds, oldVelocity: velocity });
+  const b = await run({ gradient: none.gradient, ratio: none.ratio }, feeds);
+  expect([...b["ratio"]!.data]).toEqual([1, 1, 1, 1]);
+  expect([...b["gradient"]!.data]).toEqual([...a["gradient"]!.data]);
 });
 
 it("log-probability and mean are those of the rollout", async () => {

@@ -19,8 +19,12 @@ import {
   type Tensor,
 } from "../tensor/index.ts";
 import { COEFFICIENT_COLUMNS } from "./flow-sde.ts";
+import { stopGradient } from "./stop-gradient.ts";
 
-/** What the policy was when it drew the step: its log-probabilities `[B]` or, exact even in f32, its velocities. */
+/**
+ * What the policy was when it drew the step: its log-probabilities `[B]` or, exact even in f32, its velocities. The
+ * latter should come from a replay through the same graph, whose kernels round alike.
+ */
 export type OldPolicy = { readonly logProb: Tensor } | { readonly velocity: Tensor };
 
 /** Inputs of {@link flowPolicyLoss}; all cover the generated frames only. */
@@ -35,7 +39,8 @@ export interface FlowPolicyInputs {
   readonly coefficients: Tensor;
   /** `[B]` */
   readonly advantages: Tensor;
-  readonly old: OldPolicy;
+  /** Absent: the policy has not changed since the rollout, so every ratio is exactly 1 (and still has a gradient). */
+  readonly old?: OldPolicy | undefined;
   /** Velocity of the reference policy (adapters off); needed where `beta` is not 0. */
   readonly referenceVelocity?: Tensor;
 }
@@ -81,7 +86,8 @@ function sampleMean(x: Tensor): Tensor {
  * has not changed: log r = -precision · mean((mean_old - mean)·(2·next - mean - mean_old)).
  */
 export function flowPolicyLoss(inputs: FlowPolicyInputs, options: FlowPolicyOptions): FlowPolicyLoss {
-  const { x, next, velocity, old, referenceVelocity } = inputs;
+  const { x, next, velocity, referenceVelocity } = inputs;
+  const old = inputs.old ?? { velocity: stopGradient(velocity) };
   const batch = x.size(0);
   const column = (name: (typeof COEFFICIENT_COLUMNS)[number]): Tensor => {
     const at = COEFFICIENT_COLUMNS.indexOf(name);

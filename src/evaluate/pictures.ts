@@ -1,0 +1,40 @@
+/**
+ * Drawn videos as pictures: all frames below each other in one png, without loss.
+ * @module
+ */
+import { join } from "node:path";
+import type { Clip } from "../media/clip.ts";
+import { readClip } from "../media/index.ts";
+import { ANSWER_FRAMES, WORLD_FRAME_RATE_HZ } from "../world/index.ts";
+import { EVALUATION_PARTS, type EvaluationPart } from "./metric-table.ts";
+
+/** Folder of the pictures inside a report's folder. */
+export const PICTURES_FOLDER = "videos";
+
+/** Name of the picture of a part's video. */
+export function pictureName(id: string, part: EvaluationPart): string {
+  return `${id}-${part}.png`;
+}
+
+/** True for the file names of pictures. */
+export function isPictureName(name: string): boolean {
+  return EVALUATION_PARTS.some((part) => name.endsWith(`-${part}.png`));
+}
+
+/** Reads a picture back as the clip that it was; undefined where there is none. */
+export async function readPicture(
+  folder: string,
+  id: string,
+  part: EvaluationPart,
+): Promise<Clip | undefined> {
+  const strip = await readClip(join(folder, pictureName(id, part))).catch(() => undefined);
+  if (!strip || strip.height % ANSWER_FRAMES !== 0) return undefined;
+  const { height, width, rgb } = strip;
+  return {
+    frameCount: ANSWER_FRAMES,
+    height: height / ANSWER_FRAMES,
+    width,
+    frameRateHz: WORLD_FRAME_RATE_HZ,
+    rgb,
+  };
+}

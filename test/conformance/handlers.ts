@@ -6,6 +6,7 @@ import { grpoFlow } from "./grpo-flow.ts";
 import { grpoRollout } from "./grpo-rollout.ts";
 import { grpoTokens } from "./grpo-tokens.ts";
 import { grpoVlm } from "./grpo-vlm.ts";
+import { metrics } from "./metrics.ts";
 import { primitives } from "./primitives.ts";
 import { qwen25vl } from "./qwen25vl.ts";
 import { sampling } from "./sampling.ts";
@@ -35,5 +36,6 @@ export const handlers: readonly CaseHandler[] = [
   grpoTokens,
   grpoVlm,
   endToEnd,
+  metrics,
   ...tables,
 ];

@@ -3,6 +3,9 @@
 // One call.
 export { type AnswerOptions, answer, finalReport } from "./answer.ts";
 export * from "./answer-event.ts";
+// On disk: what is written, and making it again.
+export { type AnswerFiles, answerJson, checkWritable, writeAnswer } from "./answer-files.ts";
+export { type AnswerMetadata, answerMetadata, readAnswerMetadata } from "./answer-metadata.ts";
 // Several questions, or a thread of its own.
 export { Answerer, type AnswererOptions, type AnswerRequest, openAnswerer } from "./answerer.ts";
 // The stages, for evaluation and rewards.
@@ -36,6 +39,8 @@ export {
 } from "./input-frames.ts";
 export { LanguageModel, type Sight, type WritingSettings } from "./language-model.ts";
 export { fitLatentPreview, type LatentPreview } from "./latent-preview.ts";
+export { packageVersion } from "./package-version.ts";
+export { type PreparedRepeat, prepareAgain, type RepeatOptions, sameAnswer } from "./repeat-answer.ts";
 // Suites.
 export {
   BUNDLED_SUITES,
@@ -49,6 +54,6 @@ export { hashFile, type SuiteHashes, suiteHashes } from "./suite-hashes.ts";
 export { type AnswerSettings, parseSuiteManifest, type SuiteManifest } from "./suite-manifest.ts";
 export { openPart, type PartWeights, type SuitePart } from "./suite-weights.ts";
 export { type EncodedText, TextEncoder } from "./text-encoder.ts";
-export { answerVersions, packageVersion } from "./versions.ts";
+export { answerVersions } from "./versions.ts";
 export { type ClipLatents, type DrawRequest, VideoModel } from "./video-model.ts";
 export { AnswerWorker, answerInWorker, openWorker, type WorkerOptions } from "./worker.ts";

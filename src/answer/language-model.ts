@@ -37,7 +37,7 @@ export interface Sight {
 /** How a response is written. */
 export type WritingSettings = Pick<
   AnswerSettings,
-  "systemPrompt" | "temperature" | "topP" | "topK" | "repetitionPenalty" | "maxNewTokens"
+  "systemPrompt" | "questionCase" | "temperature" | "topP" | "topK" | "repetitionPenalty" | "maxNewTokens"
 >;
 
 /** Where a stage runs, and how it stops. */
@@ -89,7 +89,7 @@ export class LanguageModel {
     key: Key,
     options: RunOptions = {},
   ): AsyncGenerator<AnswerDelta, string> {
-    const ids = this.#prompt(sight, question, settings.systemPrompt);
+    const ids = this.#prompt(sight, question, settings);
     const { temperature, topP, topK, repetitionPenalty } = settings;
     const tokens = generate(this.#runner, [{ ids, features: sight.features, grids: [sight.grid] }], {
       temperature,
@@ -122,17 +122,15 @@ export class LanguageModel {
   }
 
   /** The released VANS's prompt: its system text, then the video and the question. */
-  #prompt(sight: Sight, question: string, systemPrompt: string): number[] {
+  #prompt(sight: Sight, question: string, settings: WritingSettings): number[] {
     const { config } = this.#runner;
+    const asked = settings.questionCase === "lower" ? question.toLowerCase() : question;
     const chat = renderChat(
       [
-        { role: "system", content: systemPrompt },
+        { role: "system", content: settings.systemPrompt },
         {
           role: "user",
-          content: [
-            { type: "video" },
-            { type: "text", text: this.#tokenizer.withoutSpecialTokens(question) },
-          ],
+          content: [{ type: "video" }, { type: "text", text: this.#tokenizer.withoutSpecialTokens(asked) }],
         },
       ],
       { addGenerationPrompt: true },

@@ -29,9 +29,12 @@ const adapterSchema = z.strictObject({
   weights: files,
 });
 
-const answerSchema = z.strictObject({
+/** The field `answer` of a `suite.json`, and the settings inside an answer. */
+export const answerSchema = z.strictObject({
   /** What the language model is told before the question. Default: the released VANS prompt. */
   systemPrompt: z.string().default(VANS_SYSTEM_PROMPT),
+  /** How questions are written for the language model: as they are asked, or in small letters. */
+  questionCase: z.enum(["as-is", "lower"]).default("as-is"),
   /** What the video is guided away from. */
   negativePrompt: z.string().default(""),
   /** Denoising steps; 50 in VANS. */

@@ -38,8 +38,6 @@ export class AnswerWorker {
   #count = 0;
 
   constructor(options: WorkerOptions) {
-    const isSource = import.meta.url.endsWith(".ts");
-    const entry = new URL(isSource ? "./worker-thread.ts" : "./worker-thread.js", import.meta.url);
     const { suite, device, memory, threads } = options;
     const start: WorkerStart = {
       suite,
@@ -47,11 +45,7 @@ export class AnswerWorker {
       ...(memory !== undefined && { memory }),
       ...(threads !== undefined && { threads }),
     };
-    // From the sources (tests, tsx) the worker needs the loader itself; it does not inherit a running one.
-    const execArgv = isSource
-      ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
-      : [];
-    this.#worker = new Worker(entry, { workerData: start, execArgv });
+    this.#worker = startThread(start);
     this.#worker.on("message", (reply: WorkerReply) => this.#take(reply));
     this.#worker.on("error", (error) => this.#fail(error));
     this.#worker.on("exit", (code) => {
@@ -130,6 +124,17 @@ export class AnswerWorker {
       pending.wake();
     }
   }
+}
+
+function startThread(start: WorkerStart): Worker {
+  if (!import.meta.url.endsWith(".ts"))
+    return new Worker(new URL("./worker-thread.js", import.meta.url), { workerData: start });
+  // From the sources (tests, tsx) a thread has to register the loader itself before it can read TypeScript.
+  const api = createRequire(import.meta.url).resolve("tsx/esm/api").replace(/\.cjs$/, ".mjs");
+  const loader = pathToFileURL(api).href;
+  const entry = new URL("./worker-thread.ts", import.meta.url).href;
+  const code = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(entry)}); })`;
+  return new Worker(code, { eval: true, workerData: start, execArgv: [] });
 }
 
 function receivedError(sent: SentError): Error {

@@ -1,20 +1,20 @@
 #!/usr/bin/env node
 /**
- * The command line: one file a command, all registered here.
+ * The command line: one file a command, all registered here. A command's own modules are loaded when it is called, for
+ * the models and the runtime behind them take a while.
  * @module
  */
-import { Command } from "@commander-js/extra-typings";
-import { isVansError } from "../base/errors.ts";
-import { trainCommand } from "./train.ts";
+import { CommanderError } from "commander";
+import { COMMANDS, makeProgram } from "./program.ts";
+import { failed, usageFailed } from "./report-error.ts";
 
-const program = new Command("vans")
-  .description("Answers a question about a video with a video.")
-  .addCommand(trainCommand());
-
+const args = process.argv.slice(2);
+const isJson = args.includes("--json");
 try {
-  await program.parseAsync();
+  const program = await makeProgram(args.find((arg) => Object.hasOwn(COMMANDS, arg)));
+  await program.parseAsync(args, { from: "user" });
 } catch (error) {
-  if (!isVansError(error)) throw error;
-  console.error(`${error.code}: ${error.message}`);
-  process.exitCode = 1;
+  // Output that waits in a pipe is lost by process.exit, so only the code is set.
+  process.exitCode =
+    error instanceof CommanderError ? usageFailed(error, { isJson }) : failed(error, { isJson });
 }

@@ -1,0 +1,96 @@
+/**
+ * `vans answer CLIP "QUESTION"`: watches, reasons, and answers with a clip.
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { basename, extname, join } from "node:path";
+import { Command, Option } from "@commander-js/extra-typings";
+import { DEVICE_CHOICES } from "../answer/devices.ts";
+import type { AnswerRequest, WorkerOptions } from "../answer/index.ts";
+import { answerProgress } from "./answer-progress.ts";
+import { interruptible } from "./interrupt.ts";
+import { decimalNumber, wholeNumber } from "./number-options.ts";
+
+const HELP = `
+The result is answer.mp4 (with all settings inside), answer.json (texts, settings, timings, versions, hashes) and
+sheet.png (input over answer). With --samples N there are answer-1.mp4 to answer-N.mp4, each another future.
+
+Examples:
+  vans answer clip.mp4 "What should I do next?"
+  vans answer clip.mp4 "What happens if I let go?" --samples 3 --out futures
+  vans answer photo.jpg "What happens when it rains?" --json`;
+
+/** The command `answer`. */
+export function answerCommand() {
+  return new Command("answer")
+    .description("answer a question about a video or an image with a video")
+    .argument("<clip>", "path of a video (mp4, mov, mkv, webm, gif) or an image")
+    .argument("<question>", "what to answer, in quotes")
+    .option("--suite <name>", "a bundled suite (vans suites) or the path of one", "playroom")
+    .option("--out <dir>", "folder of the result (default out/<name of the clip>)")
+    .option("--seed <n>", "another seed, another future (default: the suite's)", wholeNumber(0))
+    .option("--steps <n>", "denoising steps (default: the suite's)", wholeNumber(1, 1000))
+    .option(
+      "--guidance <g>",
+      "how closely the video follows the caption; 1 is off (default: the suite's)",
+      decimalNumber(0),
+    )
+    .option("--samples <n>", "number of futures to draw", wholeNumber(1, 1000), 1)
+    .addOption(
+      new Option("--device <device>", "where to compute").choices(DEVICE_CHOICES).default("auto" as const),
+    )
+    .option("--low-memory", "give each model back when it is done", false)
+    .option("--json", "one JSON event a line on the standard output", false)
+    .addHelpText("after", HELP)
+    .action(async (clip, question, options) => {
+      const { seed, steps, guidance, samples, device, suite } = options;
+      await runAnswer(
+        {
+          clip,
+          question,
+          suite,
+          samples,
+          device,
+          memory: options.lowMemory ? "low" : "keep",
+          ...(seed !== undefined && { seed }),
+          ...(steps !== undefined && { steps }),
+          ...(guidance !== undefined && { guidanceScale: guidance }),
+        },
+        { out: options.out ?? freeFolder(clip), isJson: options.json },
+      );
+    });
+}
+
+/** `out/<name of the clip>`, numbered where there is one already. */
+function freeFolder(clip: string): string {
+  const name = basename(clip, extname(clip)) || "answer";
+  for (let number = 1; ; number++) {
+    const folder = join("out", number === 1 ? name : `${name}-${number}`);
+    if (!existsSync(folder)) return folder;
+  }
+}
+
+/** Answers in a worker, so that progress and Ctrl-C stay live, and writes the result. */
+async function runAnswer(
+  request: AnswerRequest & WorkerOptions,
+  { out, isJson }: { readonly out: string; readonly isJson: boolean },
+): Promise<void> {
+  const [{ answerInWorker }, { checkWritable, writeAnswer }] = await Promise.all([
+    import("../answer/worker.ts"),
+    import("../answer/answer-files.ts"),
+  ]);
+  const progress = await answerProgress({ isJson });
+  try {
+    await interruptible(async (signal) => {
+      await checkWritable(out);
+      for await (const event of answerInWorker({ ...request, signal })) {
+        progress.show(event);
+        if (event.type !== "done") continue;
+        const files = await writeAnswer(event.report, out, { signal });
+        progress.written(event.report, files);
+      }
+    });
+  } finally {
+    progress.end();
+  }
+}

@@ -109,6 +109,7 @@ const suite = {
   textEncoder: { ...files("text-encoder"), tokenizer: "text-encoder/tokenizer.json", maxLength: textLength },
   answer: {
     systemPrompt: PLAYROOM_SYSTEM_PROMPT,
+    questionCase: "lower",
     negativePrompt: "",
     steps: settings.previewSteps,
     shift: settings.shift,
@@ -121,6 +122,9 @@ const suite = {
     answerFrames: 17,
     frameRateHz: 8,
     vlmFrames: 6,
+    vlmMinPixels: 4096,
+    vlmMaxPixels: 4096,
+    stillFrames: 21,
     referenceLatentFrames: 6,
     referencePick: "clip-then-pick",
     temperature: 0,

@@ -2,21 +2,33 @@
  * Assembles the playroom suite from finished runs: weights in bf16, configurations, suite.json.
  * Run: npx tsx scripts/build-suite.ts [--vlm runs/…] [--vdm runs/…] [--vae runs/…]
  */
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { NdArray } from "../src/tensor/index.ts";
+import { measureDomain } from "../src/answer/domain.ts";
+import { type Clip, readClip, writeMp4 } from "../src/media/index.ts";
+import { decodeLatents, encodeMoments } from "../src/models/wan/index.ts";
+import { Params } from "../src/nn/index.ts";
+import { compile } from "../src/runtime/index.ts";
+import { f32, input, type NdArray } from "../src/tensor/index.ts";
 import { loadTokenizer } from "../src/text/index.ts";
 import { readWeights } from "../src/train/initial-weights.ts";
 import { readRecipe } from "../src/train/recipe.ts";
 import { averagedWeights, readCheckpoint } from "../src/train/run.ts";
+import { playroomClipJson } from "../src/train/train-clip.ts";
+import { vaeConfigOf } from "../src/train/train-vae.ts";
 import { isTextEncoderName, playroomVdmJson } from "../src/train/train-vdm.ts";
 import { PLAYROOM_SYSTEM_PROMPT, playroomVlmJson } from "../src/train/vlm-config.ts";
+import { copyWindow } from "../src/train/world-batches.ts";
 import { writeSafetensors } from "../src/weights/index.ts";
+import { sampleForSeed } from "../src/world/index.ts";
 
 const { values } = parseArgs({
   options: {
     vae: { type: "string", default: "runs/playroom-vae-2-video" },
     vdm: { type: "string", default: "runs/playroom-vdm" },
+    clip: { type: "string", default: "runs/playroom-clip" },
     vlm: { type: "string", default: "runs/playroom-vlm-2-sft" },
     out: { type: "string", default: "suites/playroom" },
   },
@@ -93,6 +105,13 @@ await write(
   await weightsOf(values.vlm),
   playroomVlmJson(vlmRecipe.model as Record<string, number>, vlmTokenizer),
 );
+const clipTokenizer = await loadTokenizer("suites/playroom/clip/tokenizer.json");
+const clipRecipe = await readRecipe("recipes/playroom-clip.yaml");
+await write(
+  `${out}/clip`,
+  await weightsOf(values.clip),
+  playroomClipJson(clipRecipe.model as Record<string, number>, clipTokenizer),
+);
 const files = (folder: string) => ({
   config: `${folder}/config.json`,
   weights: `${folder}/model.safetensors`,
@@ -107,6 +126,7 @@ const suite = {
   vdm: files("dit"),
   vae: files("vae"),
   textEncoder: { ...files("text-encoder"), tokenizer: "text-encoder/tokenizer.json", maxLength: textLength },
+  clip: { ...files("clip"), tokenizer: "clip/tokenizer.json" },
   answer: {
     systemPrompt: PLAYROOM_SYSTEM_PROMPT,
     questionCase: "lower",
@@ -135,10 +155,52 @@ const suite = {
     resize: "centre-crop",
   },
 };
-const before = JSON.parse(await readFile(`${out}/suite.json`, "utf8").catch(() => "{}")) as {
-  domain?: unknown;
-};
-await writeFile(
-  `${out}/suite.json`,
-  `${JSON.stringify({ ...suite, ...(before.domain ? { domain: before.domain } : {}) }, undefined, 2)}\n`,
-);
+
+/** Clips as the answerer meets them: every third straight from the simulator, the others through an mp4 file. */
+async function* domainClips(count: number): AsyncGenerator<Clip> {
+  const folder = await mkdtemp(join(tmpdir(), "vans-domain-"));
+  for (let i = 0; i < count; i++) {
+    const { input } = sampleForSeed(40_000 + 7 * i);
+    if (i % 3 === 0) yield input;
+    else {
+      const path = join(folder, "clip.mp4");
+      await writeMp4(path, input);
+      yield await readClip(path);
+    }
+  }
+  await rm(folder, { recursive: true });
+}
+
+/** Root mean square error of the autoencoder in levels of 255. */
+async function reconstruction(): Promise<{
+  error: (clip: Clip) => Promise<number>;
+  release: () => Promise<void>;
+}> {
+  const config = { ...vaeConfigOf(vaeModel), latents_mean: statistics.mean, latents_std: statistics.std };
+  const weights = await weightsOf(values.vae);
+  const params = new Params();
+  const shape = [1, 3, 21, 64, 64];
+  const video = input("video", shape);
+  const y = decodeLatents(params, config, encodeMoments(params, config, video).mean);
+  const exe = await compile({ y }, { weights: { weight: (name) => weights[name] } });
+  const pixels = new Float32Array(3 * 21 * 64 * 64);
+  return {
+    error: async (clip) => {
+      copyWindow(clip, { frame: 0, frames: 21, top: 0, left: 0, size: 64, mirrored: false }, pixels, 0);
+      const out = (await exe.run({ video: f32(pixels, shape) }))["y"]!.data as Float32Array;
+      const square =
+        out.reduce(
+          (total: number, value: number, i: number) =>
+            total + (Math.min(1, Math.max(-1, value)) - pixels[i]!) ** 2,
+          0,
+        ) / out.length;
+      return 127.5 * Math.sqrt(square);
+    },
+    release: () => exe.release(),
+  };
+}
+
+const rebuilt = await reconstruction();
+const domain = await measureDomain(domainClips(240), { reconstruct: rebuilt.error });
+await rebuilt.release();
+await writeFile(`${out}/suite.json`, `${JSON.stringify({ ...suite, domain }, undefined, 2)}\n`);

@@ -9,11 +9,9 @@
  */
 import {
   add,
-  chunk,
   concat,
   constant,
   conv,
-  full,
   gather,
   i32,
   matmul,
@@ -31,47 +29,53 @@ import { withOwnGradient } from "./own-gradient.ts";
 /** Geometry of a 3x3 convolution of single frames that keeps their size. */
 const BY_FRAME = { strides: [1, 1, 1], padsBefore: [0, 1, 1], padsAfter: [0, 1, 1] } as const;
 
-/** Weight `[O, C, 3, 3, 3]` as the weight of single frames `[3·O, C, 1, 3, 3]`, one third a temporal tap. */
+/** Weight `[O, C, 3, 3, 3]` as the weight of single frames, `[O·3, C, 1, 3, 3]`: three filters for each. */
 function tapsAsFilters(weight: Tensor): Tensor {
   const [out, channels] = weight.shape as [number, number];
-  return reshape(transpose(weight, [2, 0, 1, 3, 4]), [3 * out, channels, 1, 3, 3]);
+  return reshape(transpose(weight, [0, 2, 1, 3, 4]), [out * 3, channels, 1, 3, 3]);
 }
 
-/** The weight that leads back from outputs to inputs: `[3·C, O, 1, 3, 3]`, rows and columns reversed. */
+/** The weight that leads back from outputs to inputs: `[C·3, O, 1, 3, 3]`, rows and columns reversed. */
 function tapsAsFiltersBack(weight: Tensor): Tensor {
   const [out, channels] = weight.shape as [number, number];
-  const flat = reshape(transpose(weight, [2, 1, 0, 3, 4]), [3 * channels * out, 9]);
+  const flat = reshape(transpose(weight, [1, 2, 0, 3, 4]), [channels * 3 * out, 9]);
   const reversed = constant(i32([8, 7, 6, 5, 4, 3, 2, 1, 0], [9]));
-  return reshape(gather(flat, reversed, 1), [3 * channels, out, 1, 3, 3]);
+  return reshape(gather(flat, reversed, 1), [channels * 3, out, 1, 3, 3]);
 }
 
-/** x moved by so many frames (later where positive), with zeros behind it; undefined where nothing of it is left. */
-function shifted(x: Tensor, frames: number): Tensor | undefined {
-  const count = x.size(2) - Math.abs(frames);
-  if (count <= 0) return undefined;
-  if (frames >= 0) return pad(slice(x, 2, 0, count), 2, frames, 0);
-  return pad(slice(x, 2, -frames), 2, 0, -frames);
-}
-
-/** Thirds of the channels, for the frame two before, one before and the same, moved to where they belong and added. */
+/**
+ * Adds the results of the three taps, each moved to the frame that it belongs to.
+ * @param all `[B, O·3, T, H, W]`: for each channel the taps for two frames before, one before and the same
+ * @param direction 1: taps look back; -1: they look ahead
+ */
 function gatherTaps(all: Tensor, direction: 1 | -1): Tensor {
-  const [twoBefore, oneBefore, same] = chunk(all, 1, 3) as [Tensor, Tensor, Tensor];
-  const moved = [shifted(oneBefore, direction), shifted(twoBefore, 2 * direction)];
-  return moved.reduce<Tensor>((total, part) => (part ? add(total, part) : total), same);
+  const [batch, filters, frames, height, width] = all.shape as [number, number, number, number, number];
+  const joined = reshape(all, [batch, filters / 3, 3 * frames, height, width]);
+  let total = slice(joined, 2, 2 * frames, 3 * frames);
+  for (const distance of [1, 2]) {
+    const [kept, start] = [frames - distance, (2 - distance) * frames];
+    if (kept <= 0) break;
+    const from = direction === 1 ? start : start + distance;
+    const [before, after] = direction === 1 ? [distance, 0] : [0, distance];
+    total = add(total, pad(slice(joined, 2, from, from + kept), 2, before, after));
+  }
+  return total;
 }
 
 function forward([x, weight, bias]: readonly Tensor[]): Tensor {
-  const out = weight!.size(0);
-  const filters = tapsAsFilters(weight!);
-  return gatherTaps(conv(x!, filters, { ...BY_FRAME, bias: concat([full([2 * out], 0), bias!], 0) }), 1);
+  // Only the filter of the frame itself has the bias.
+  const [out] = weight!.shape as [number];
+  const biases = reshape(pad(reshape(bias!, [out, 1]), 1, 2, 0), [3 * out]);
+  return gatherTaps(conv(x!, tapsAsFilters(weight!), { ...BY_FRAME, bias: biases }), 1);
 }
 
 function weightGradient(x: Tensor, g: Tensor): Tensor {
   const [batch, channels, frames, height, width] = x.shape as [number, number, number, number, number];
   const out = g.size(1);
   const positions = frames * height * width;
-  const zeros = full(g.shape, 0);
-  const taps = concat([shifted(g, -2) ?? zeros, shifted(g, -1) ?? zeros, g], 1);
+  // The gradient as the frame two before, one before and the same frame saw it.
+  const ahead = pad(g, 2, 0, 2);
+  const taps = concat([slice(ahead, 2, 2), slice(ahead, 2, 1, frames + 1), g], 1);
   const rows = reshape(taps, [batch, 3 * out, positions]);
   const bordered = padAll(x, [0, 0, 0, 1, 1], [0, 0, 0, 1, 1]);
   const columns = concat(

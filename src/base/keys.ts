@@ -76,7 +76,8 @@ export function philox4x32(
  * ```
  */
 export function keyFromSeed(seed: number): Key {
-  if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed must be a non-negative safe integer, got ${seed}`);
+  if (!Number.isSafeInteger(seed) || seed < 0)
+    throw new RangeError(`seed must be a non-negative safe integer, got ${seed}`);
   return { low: seed >>> 0, high: Math.floor(seed / 4294967296) >>> 0 };
 }
 
@@ -87,12 +88,26 @@ function hashText(text: string): number {
   return hash >>> 0;
 }
 
-/** A new independent key from a key and names or numbers (`fold(key, "noise", step, sample)`). */
+/**
+ * A new independent key from a key and names or non-negative integers. Folding in several parts at once is folding
+ * them in one after the other.
+ *
+ * @example
+ * ```ts
+ * import { fold, keyFromSeed, normal } from "vans";
+ * const key = fold(keyFromSeed(7), "noise", 3);
+ * [...normal(key, 2)].map((z) => z.toFixed(4)); // => ["0.4573", "1.1059"]
+ * fold(fold(keyFromSeed(7), "noise"), 3); // => key
+ * ```
+ */
 export function fold(key: Key, ...parts: readonly (string | number)[]): Key {
   let current = key;
   const block = new Uint32Array(4);
   for (const part of parts) {
     const isText = typeof part === "string";
+    // 0.25 and 0.75 would name the same stream.
+    if (!isText && (!Number.isSafeInteger(part) || part < 0))
+      throw new RangeError(`a key is folded with names and non-negative integers, got ${part}`);
     const low = isText ? hashText(part) : part >>> 0;
     const high = isText ? part.length : Math.floor(part / 4294967296) >>> 0;
     philox4x32(low, high, isText ? 1 : 2, 0x76616e73, current, block);
@@ -136,7 +151,9 @@ export function normal(key: Key, count: number): Float32Array {
 /** One integer uniform in [0, bound). */
 export function integer(key: Key, bound: number): number {
   const words = bits(key, 2);
-  return Math.floor((words[0]! / 4294967296 + words[1]! / 18446744073709551616) * bound);
+  const number = Math.floor((words[0]! / 4294967296 + words[1]! / 2 ** 64) * bound);
+  // The largest words round up to 1.
+  return Math.min(number, bound - 1);
 }
 
 /** A random permutation of 0 … count-1 (Fisher-Yates). */

@@ -101,9 +101,9 @@ export function readOnnx(bytes: Uint8Array): ReadModel {
   };
 }
 
-/** How many nodes of each type a model has. */
+/** How many nodes of each type a model has; copies that only give an output its name do not count. */
 export function countTypes(model: ReadModel): Record<string, number> {
   const counts: Record<string, number> = {};
-  for (const { type } of model.nodes) counts[type] = (counts[type] ?? 0) + 1;
+  for (const { type } of model.nodes) if (type !== "Identity") counts[type] = (counts[type] ?? 0) + 1;
   return counts;
 }

@@ -188,7 +188,7 @@ const bitsOf = (state: TrainState): Record<string, string> =>
     Object.entries(state).map(([name, { data }]) => [name, Buffer.from(data.buffer).toString("hex")]),
   );
 
-describe("what must not change the numbers", () => {
+describe("what must not change the numbers", { timeout: 600_000 }, () => {
   const STEPS = 6;
   const settings = (i: number) => ({ learningRate: 0.01 / (1 + i), emaDecay: 0.9 });
 

@@ -10,6 +10,9 @@ import { describe, expect, it } from "vitest";
 
 const run = promisify(execFile);
 
+/** Seconds of work each, but whole minutes where training runs beside it on the same cores. */
+const TIMEOUT_MS = 900_000;
+
 async function child<T>(name: string, ...args: string[]): Promise<T> {
   const script = fileURLToPath(new URL(`./children/${name}.ts`, import.meta.url));
   const { stdout } = await run(process.execPath, ["--expose-gc", "--import", "tsx", script, ...args]);
@@ -21,7 +24,7 @@ interface Growth {
   readonly live: number;
 }
 
-describe("memory", () => {
+describe("memory", { timeout: TIMEOUT_MS }, () => {
   it("does not grow over 1,000 training steps", async () => {
     const { grownMb, live, first, last } = await child<Growth & { first: number; last: number }>(
       "thousand-steps",

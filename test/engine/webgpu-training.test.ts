@@ -30,7 +30,7 @@ function expectClose(found: TrainState, wanted: TrainState): void {
   }
 }
 
-describe.skipIf(adapter.missing !== undefined)(`training on ${adapter.name}`, () => {
+describe.skipIf(adapter.missing !== undefined)(`training on ${adapter.name}`, { timeout: 600_000 }, () => {
   it("follows the CPU, also after its state was read and loaded again", async () => {
     const cpu = await tinyStep({ ema: true });
     const gpu = await tinyStep({ ema: true }, { device: "webgpu" });

@@ -50,7 +50,7 @@ function fallbacks(name: string): string[] {
 
 if (adapter.missing !== undefined) console.warn(`WebGPU suite skipped: ${adapter.missing}`);
 
-describe.skipIf(adapter.missing !== undefined)(`WebGPU on ${adapter.name}`, () => {
+describe.skipIf(adapter.missing !== undefined)(`WebGPU on ${adapter.name}`, { timeout: 600_000 }, () => {
   it.each(Object.keys(ALL_CASES))("%s", async (name) => {
     const tolerance = WITH_ANGLES.includes(name) ? ANGLE_TOLERANCE : TOLERANCE;
     for (const pass of PASSES) {

@@ -36,13 +36,18 @@ const THINKING = /\[Think\].*?(?:\[\/Think\]|(?=\[Ans\])|$)/gs;
 export function captionOf(text: string, question: string): WrittenAnswer {
   const { reasoning, caption, wellFormed } = parseAnswer(text);
   const common = { text, reasoning, wellFormed };
-  if (/\[Ans\].*?\[\/Ans\]/s.test(text) && caption !== "")
+  const answered = /\[Ans\](.*?)(\[\/Ans\]|$)/s.exec(text);
+  const isClosed = answered?.[2] !== undefined && answered[2] !== "";
+  if (isClosed && caption !== "" && !caption.includes("[Think]"))
     return { ...common, caption, captionFrom: "answer" };
-  const [thought, answered] = [text.replace(THINKING, ""), /\[Ans\](.*)$/s.exec(text)?.[1]];
-  const unclosed = answered === undefined ? "" : withoutTags(answered);
-  if (unclosed !== "") return { ...common, caption: unclosed, captionFrom: "unclosed answer" };
-  const outside = withoutTags(thought);
-  if (outside !== "") return { ...common, caption: outside, captionFrom: "text outside of the thinking" };
+  const candidates = [
+    ["unclosed answer", answered?.[1] ?? ""],
+    ["text outside of the thinking", text],
+  ] as const;
+  for (const [captionFrom, part] of candidates) {
+    const drawn = withoutTags(part.replace(THINKING, ""));
+    if (drawn !== "") return { ...common, caption: drawn, captionFrom };
+  }
   return { ...common, caption: question, captionFrom: "question" };
 }
 

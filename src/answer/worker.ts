@@ -130,7 +130,9 @@ function startThread(start: WorkerStart): Worker {
   if (!import.meta.url.endsWith(".ts"))
     return new Worker(new URL("./worker-thread.js", import.meta.url), { workerData: start });
   // From the sources (tests, tsx) a thread has to register the loader itself before it can read TypeScript.
-  const api = createRequire(import.meta.url).resolve("tsx/esm/api").replace(/\.cjs$/, ".mjs");
+  const api = createRequire(import.meta.url)
+    .resolve("tsx/esm/api")
+    .replace(/\.cjs$/, ".mjs");
   const loader = pathToFileURL(api).href;
   const entry = new URL("./worker-thread.ts", import.meta.url).href;
   const code = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(entry)}); })`;

@@ -23,7 +23,7 @@ import {
   transpose,
 } from "../../tensor/index.ts";
 import type { VaeLevel } from "./vae-config.ts";
-import { narrowCausalConv } from "./vae-narrow-conv.ts";
+import { frameConv, narrowCausalConv } from "./vae-narrow-conv.ts";
 import { normSilu } from "./vae-norm.ts";
 
 /** What a block knows of the frames before the ones it is given. */
@@ -75,12 +75,11 @@ export function causalConv(
   if (frames === 1 && !past) {
     // One frame with nothing before it meets only the last tap.
     const last = reshape(slice(weight, 2, taps - 1), [out, channels, rows, columns]);
-    const y = conv(reshape(x, [batch, channels, height, width]), last, {
-      strides: [1, 1],
-      padsBefore: border,
-      padsAfter: border,
-      bias,
-    });
+    const frame = reshape(x, [batch, channels, height, width]);
+    const y =
+      rows === 3
+        ? frameConv(frame, last, bias)
+        : conv(frame, last, { strides: [1, 1], padsBefore: border, padsAfter: border, bias });
     return reshape(y, [batch, out, 1, height, width]);
   }
   if (taps === 3 && rows > 1 && !past && out <= NARROW_CHANNELS) return narrowCausalConv(x, weight, bias);
@@ -245,12 +244,8 @@ function upsampledConv(x: Tensor, weight: Tensor, bias: Tensor): Tensor {
   const [batch, channels, frames, height, width] = x.shape as [number, number, number, number, number];
   const out = weight.size(0);
   const phases = reshape(matmul(reshape(weight, [out * channels, 9]), phaseMatrix()), [out, channels, 4, 9]);
-  const all = conv(x, reshape(transpose(phases, [2, 0, 1, 3]), [4 * out, channels, 1, 3, 3]), {
-    strides: [1, 1, 1],
-    padsBefore: [0, 1, 1],
-    padsAfter: [0, 1, 1],
-    bias: concat([bias, bias, bias, bias], 0),
-  });
+  const filters = reshape(transpose(phases, [2, 0, 1, 3]), [4 * out, channels, 1, 3, 3]);
+  const all = frameConv(x, filters, concat([bias, bias, bias, bias], 0));
   const split = reshape(all, [batch, 2, 2, out, frames, height, width]);
   const woven = transpose(split, [0, 3, 4, 5, 1, 6, 2]);
   return reshape(woven, [batch, out, frames, 2 * height, 2 * width]);

@@ -1,23 +1,26 @@
 /**
- * The causal 3x3x3 convolution with few channels, forward and backward.
+ * Convolutions with few channels, forward and backward.
  *
- * The runtime convolves by gathering the values under a filter (27 a channel) and multiplying matrices. With 8 filters
- * the gathering costs more than the product. So the three temporal taps become three times as many filters over single
- * frames (9 values a channel), and their results are shifted in time and added. The backward pass is the same in mirror
- * image; the weight gradient gathers 3 columns of x and slides them over 3 rows.
+ * The runtime convolves by gathering the values under a filter (27 a channel for 3x3x3) and multiplying matrices. With 8
+ * filters the gathering costs more than the product. So the three temporal taps become three times as many filters over
+ * single frames (9 values a channel), and their results are shifted in time and added. The backward pass is the same in
+ * mirror image. Weight gradients share the gathering between both sides: x moved to 3 columns, the gradient moved to 3 rows.
  * @module
  */
 import {
   add,
+  type ConvGeometry,
   concat,
   constant,
   conv,
+  convInputGradient,
   gather,
   i32,
   matmul,
   pad,
   padAll,
   reshape,
+  type Shape,
   slice,
   stack,
   sum,
@@ -99,7 +102,7 @@ function backward(g: Tensor, [x, weight]: readonly Tensor[]): Tensor[] {
   ];
 }
 
-const apply = withOwnGradient("narrowCausalConv", forward, backward);
+const applyCausal = withOwnGradient("narrowCausalConv", forward, backward);
 
 /**
  * Causal 3x3x3 convolution with zeros around each frame and before the first.
@@ -108,4 +111,45 @@ const apply = withOwnGradient("narrowCausalConv", forward, backward);
  * @param bias `[O]`
  * @returns `[B, O, T, H, W]`
  */
-export const narrowCausalConv = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => apply([x, weight, bias]);
+export const narrowCausalConv = (x: Tensor, weight: Tensor, bias: Tensor): Tensor =>
+  applyCausal([x, weight, bias]);
+
+/** Geometry of a 3x3 convolution of frames `[B, C, H, W]` or clips `[B, C, T, H, W]` that keeps their size. */
+const framed = (rank: number): ConvGeometry =>
+  rank === 5 ? BY_FRAME : { strides: [1, 1], padsBefore: [1, 1], padsAfter: [1, 1] };
+
+function frameWeightGradient(x: Tensor, g: Tensor, shape: Shape): Tensor {
+  const [out, channels] = shape as [number, number];
+  const rowAxis = x.rank - 2;
+  const [height, width] = [x.size(-2), x.size(-1)];
+  const tall = pad(g, rowAxis, 1, 1);
+  const wide = pad(x, rowAxis + 1, 1, 1);
+  const flat = (parts: readonly Tensor[]): Tensor => {
+    const joined = concat(parts, 1);
+    return reshape(joined, [joined.size(0), joined.size(1), -1]);
+  };
+  const rows = flat([slice(tall, rowAxis, 2), g, slice(tall, rowAxis, 0, height)]);
+  const columns = flat([slice(wide, rowAxis + 1, 0, width), x, slice(wide, rowAxis + 1, 2)]);
+  const products = sum(matmul(rows, columns, { transposeB: true }), { axes: [0] });
+  // [row, out, column, channel]
+  return reshape(transpose(reshape(products, [3, out, 3, channels]), [1, 3, 0, 2]), shape);
+}
+
+const applyFrames = withOwnGradient(
+  "frameConv",
+  ([x, weight, bias]) => conv(x!, weight!, { ...framed(x!.rank), bias: bias! }),
+  (g, [x, weight]) => [
+    convInputGradient(g, weight!, { ...framed(x!.rank), spatial: x!.shape.slice(2) }),
+    frameWeightGradient(x!, g, weight!.shape),
+    sum(g, { axes: g.shape.map((_, i) => i).filter((i) => i !== 1) }),
+  ],
+);
+
+/**
+ * 3x3 convolution of single frames with a zero border.
+ * @param x `[B, C, H, W]` or `[B, C, T, H, W]`
+ * @param weight `[O, C, 3, 3]` or `[O, C, 1, 3, 3]`
+ * @param bias `[O]`
+ * @returns x with O channels
+ */
+export const frameConv = (x: Tensor, weight: Tensor, bias: Tensor): Tensor => applyFrames([x, weight, bias]);

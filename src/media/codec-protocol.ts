@@ -31,6 +31,8 @@ export type CodecTask =
       readonly kind: "encode";
       readonly frameCount: number;
       readonly frameRateHz: number;
+      /** Bits a second that the encoder aims for. */
+      readonly bitrate: number;
       readonly metadata: string | undefined;
       readonly title: string | undefined;
     }

@@ -19,14 +19,8 @@ const COLOUR = {
   fullRange: false,
 } as const;
 
-/**
- * H.264 constrained baseline; the encoder raises the level to what the size needs. openh264 ignores the bitrate when
- * it may not skip frames and stays at its finest quantiser (luma 51 dB on flat 64x64 drawings), so this only has to
- * be high enough not to be refused.
- */
+/** H.264 constrained baseline; the encoder sets the level to what the size needs. */
 const CODEC = "avc1.42001f";
-const BITS_PER_PIXEL = 4;
-const LEAST_BITRATE = 2_000_000;
 
 /** Encodes frames of one size into the bytes of an mp4 file. The same frames give the same bytes. */
 export async function encodeMp4(
@@ -71,7 +65,7 @@ export async function encodeMp4(
           width,
           height,
           framerate: Math.max(1, Math.round(task.frameRateHz)),
-          bitrate: Math.max(LEAST_BITRATE, Math.round(width * height * task.frameRateHz * BITS_PER_PIXEL)),
+          bitrate: task.bitrate,
           hardwareAcceleration: "prefer-software",
           avc: { format: "avc" },
           colorSpace: COLOUR,

@@ -2,7 +2,7 @@
  * Writing clips: mp4 that browsers play, animated previews, pictures.
  * @module
  */
-import { VansError } from "../base/errors.ts";
+import { isVansError, VansError } from "../base/errors.ts";
 import { writeMediaFile } from "./atomic-write.ts";
 import type { Clip } from "./clip.ts";
 import { runCodecTask } from "./codec-host.ts";
@@ -29,6 +29,12 @@ export interface WriteMp4Options {
 }
 
 const DEFAULT_SILENCE_SECS = 60;
+
+/** Errors of the npm backend that ffmpeg may not have. */
+const WORTH_A_SECOND_TRY: ReadonlySet<string> = new Set([
+  "VANS_MEDIA_BACKEND_MISSING",
+  "VANS_MEDIA_ENCODE_FAILED",
+]);
 
 /**
  * Writes a clip as H.264 (yuv420p, BT.601, index first) in mp4. The same clip gives the same bytes on one machine and
@@ -99,7 +105,7 @@ async function mp4Bytes(clip: Clip, scale: number, options: WriteMp4Options): Pr
     try {
       return await encodeWithLibrary(clip, scale, options, silenceSecs);
     } catch (error) {
-      if (!(error instanceof VansError) || error.code !== "VANS_MEDIA_BACKEND_MISSING") throw error;
+      if (!isVansError(error) || !WORTH_A_SECOND_TRY.has(error.code)) throw error;
       missing = error;
     }
   }
@@ -112,7 +118,38 @@ async function mp4Bytes(clip: Clip, scale: number, options: WriteMp4Options): Pr
   );
 }
 
+/**
+ * Bits per pixel and second that are more than openh264 uses at its finest quantiser (12) for anything but noise:
+ * luma then is at 51 dB on flat 64x64 drawings.
+ */
+const BITS_PER_PIXEL = 4;
+const LEAST_BITRATE = 2_000_000;
+/**
+ * openh264 fails on pictures that take more bytes than its buffer, which noise does at a fine quantiser. A lower rate
+ * makes it coarser; pure noise at 64x64 passes at a fortieth of the rate.
+ */
+const BITRATE_SHARES = [1, 1 / 4, 1 / 16, 1 / 64, 1 / 256];
+
 async function encodeWithLibrary(
+  clip: Clip,
+  scale: number,
+  options: WriteMp4Options,
+  silenceSecs: number,
+): Promise<Uint8Array> {
+  const pixelRate = clip.height * clip.width * scale * scale * clip.frameRateHz;
+  const bitrate = Math.max(LEAST_BITRATE, pixelRate * BITS_PER_PIXEL);
+  for (const share of BITRATE_SHARES.slice(0, -1)) {
+    try {
+      return await encodeAt(Math.round(bitrate * share), clip, scale, options, silenceSecs);
+    } catch (error) {
+      if (!isVansError(error, "VANS_MEDIA_ENCODE_FAILED")) throw error;
+    }
+  }
+  return encodeAt(Math.round(bitrate * BITRATE_SHARES.at(-1)!), clip, scale, options, silenceSecs);
+}
+
+async function encodeAt(
+  bitrate: number,
   clip: Clip,
   scale: number,
   options: WriteMp4Options,
@@ -121,7 +158,7 @@ async function encodeWithLibrary(
   const { frameCount, frameRateHz } = clip;
   let bytes: Uint8Array | undefined;
   await runCodecTask(
-    { kind: "encode", frameCount, frameRateHz, metadata: options.metadata, title: options.title },
+    { kind: "encode", frameCount, frameRateHz, bitrate, metadata: options.metadata, title: options.title },
     {
       silenceSecs,
       signal: options.signal,

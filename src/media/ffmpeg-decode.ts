@@ -257,7 +257,9 @@ async function describe(programs: FfmpegPrograms, path: string, timing: Timing):
   const stream = streams?.[0];
   if (stream?.width === undefined || stream.height === undefined || stream.codec_name === undefined)
     throw noVideo(path, `no video stream in ${container}`);
-  const timestamps = await readTimestamps(programs, path, secondsOf(stream.time_base), timing);
+  // VP8 hides packets, which ffprobe's list does not tell.
+  const packetsTell = stream.codec_name !== "vp8";
+  const timestamps = await readTimestamps(programs, path, secondsOf(stream.time_base), packetsTell, timing);
   if (timestamps.length === 0)
     throw corrupt(path, `${stream.codec_name} in ${container}, but no readable frame`);
   const starts = Float64Array.from(timestamps, ({ startSecs }) => startSecs);
@@ -325,16 +327,19 @@ async function readTimestamps(
   programs: FfmpegPrograms,
   path: string,
   unitSecs: number,
+  packetsTell: boolean,
   timing: Timing,
 ): Promise<FrameStart[]> {
-  const packets = await ffprobe(
-    programs,
-    path,
-    ["-select_streams", "v:0", "-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"],
-    timing,
-  );
-  const fromPackets = parseRows(packets.stdout, unitSecs, (flags) => !flags.includes("D"));
-  if (fromPackets !== undefined) return fromPackets;
+  if (packetsTell) {
+    const packets = await ffprobe(
+      programs,
+      path,
+      ["-select_streams", "v:0", "-show_entries", "packet=pts,duration,flags", "-of", "csv=p=0"],
+      timing,
+    );
+    const fromPackets = parseRows(packets.stdout, unitSecs, (flags) => !flags.includes("D"));
+    if (fromPackets !== undefined) return fromPackets;
+  }
   const frames = await ffprobe(
     programs,
     path,

@@ -128,13 +128,14 @@ export function pickFrames(times: FrameTimes, request: FrameRequest): FramePicks
     }
     return { frames, frameRateHz: request.frameRateHz, mayDropFrames: false };
   }
-  const from = frameAt(times, startSecs);
-  const first = times.timesSecs[from]! < startSecs - TIME_SLACK_SECS && from + 1 < total ? from + 1 : from;
+  const onScreen = frameAt(times, startSecs);
+  const starts = times.timesSecs[onScreen]! >= startSecs - TIME_SLACK_SECS;
+  const first = starts ? onScreen : onScreen + 1;
   let last = total - 1;
-  while (last > first && times.timesSecs[last]! >= endSecs - TIME_SLACK_SECS) last--;
-  // A window that falls between two frames shows the one that is on screen then.
-  const begin = times.timesSecs[first]! >= endSecs ? from : first;
-  const available = last - begin + 1;
+  while (last >= first && times.timesSecs[last]! >= endSecs - TIME_SLACK_SECS) last--;
+  // A window in which no frame starts shows the one that is on screen then.
+  const begin = last >= first ? first : onScreen;
+  const available = Math.max(last - begin + 1, 1);
   if (frameCount !== undefined) {
     const frames = uniformFrames(available, Math.min(frameCount, maxFrames)).map((index) => begin + index);
     return { frames, frameRateHz: rateOfPicks(frames, times, sourceRateHz), mayDropFrames: false };

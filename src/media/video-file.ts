@@ -3,8 +3,9 @@
  * Runs inside the codec process.
  * @module
  */
-import { stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import {
+  CustomSource,
   EncodedPacketSink,
   FilePathSource,
   Input,
@@ -17,6 +18,7 @@ import {
   WEBM,
 } from "mediabunny";
 import { type DecodeJob, decodeFrames } from "./decode-packets.ts";
+import { applyMatroskaCut, findMatroskaCut } from "./matroska-cut.ts";
 import { codecUnsupported, corrupt, formatUnknown, noVideo, tooLarge } from "./media-errors.ts";
 import { frameTimesFrom, type MediaInfo, type RotationDegrees, rateOf } from "./media-info.ts";
 import { impossibleClaim } from "./mp4-boxes.ts";
@@ -42,15 +44,30 @@ const CONTAINER_NAMES: Readonly<Record<string, string>> = {
   WebM: "webm",
 };
 
-function openInput(path: string): Input {
-  return new Input({ formats: [MP4, QTFF, MATROSKA, WEBM], source: new FilePathSource(path) });
+async function openInput(path: string): Promise<Input> {
+  const formats = [MP4, QTFF, MATROSKA, WEBM];
+  const cut = await findMatroskaCut(path);
+  if (cut === undefined) return new Input({ formats, source: new FilePathSource(path) });
+  const file = await open(path, "r");
+  const source = new CustomSource({
+    getSize: () => cut.fileBytes,
+    async read(start, end) {
+      const bytes = new Uint8Array(end - start);
+      await file.read(bytes, 0, bytes.length, start);
+      applyMatroskaCut(cut, bytes, start);
+      return bytes;
+    },
+    dispose: () => void file.close(),
+    prefetchProfile: "fileSystem",
+  });
+  return new Input({ formats, source });
 }
 
 /** Opens a video; everything but the pixels is read at once. */
 export async function openVideoFile(path: string, progress: Progress): Promise<OpenMedia> {
   const claim = await impossibleClaim(path);
   if (claim !== undefined) throw corrupt(path, `a damaged index: ${claim}`);
-  const input = openInput(path);
+  const input = await openInput(path);
   try {
     return await describe(path, input, progress);
   } catch (error) {
@@ -153,7 +170,7 @@ async function codecIdOf(track: InputVideoTrack): Promise<string> {
 
 /** The comment tag of a video file. */
 export async function readVideoComment(path: string): Promise<string | undefined> {
-  const input = openInput(path);
+  const input = await openInput(path);
   try {
     return (await input.getMetadataTags()).comment;
   } catch (error) {

@@ -6,14 +6,25 @@
 import { describe, expect, it } from "vitest";
 import { compile } from "../../src/runtime/index.ts";
 import {
+  add,
   attention,
+  broadcastTo,
+  concat,
   conv,
   crossEntropy,
   embedding,
   layerNorm,
   linear,
+  logSoftmax,
   matmul,
+  padAll,
+  reshape,
+  rmsNorm,
+  slice,
   softmax,
+  split,
+  sum,
+  transpose,
 } from "../../src/tensor/index.ts";
 import { agree, distance, PASSES, sampleCases } from "./agreement.ts";
 import { ALL_CASES } from "./cases.ts";
@@ -116,5 +127,54 @@ describe("larger shapes", () => {
     await flat.release();
     await plainGraph.release();
     expect(distance(a, { shape: b.shape, data: Float64Array.from(b.data) })).toBeLessThan(1e-6);
+  });
+});
+
+/** Axes of size 0: an empty cache, nothing to look up, a batch without rows. */
+const EMPTY: Readonly<Record<string, Instance>> = {
+  "concat with an empty part": instance({ a: [2, 0, 3], b: [2, 4, 3] }, ({ a, b }) => [concat([a!, b!], 1)]),
+  "empty slice": instance({ a: [2, 4, 3] }, ({ a }) => [slice(a!, 1, 2, 2)]),
+  "empty part of a split": instance({ a: [2, 3] }, ({ a }) => split(a!, 1, [0, 3])),
+  "product over nothing": instance({ a: [2, 0], b: [0, 3], bias: [3] }, ({ a, b, bias }) => [
+    matmul(a!, b!),
+    matmul(a!, b!, { bias: bias! }),
+  ]),
+  "batched product over nothing": instance({ a: [2, 2, 0], b: [2, 3, 0] }, ({ a, b }) => [
+    matmul(a!, b!, { transposeB: true, alpha: 0.5 }),
+  ]),
+  "linear layer of no rows": instance({ x: [2, 0, 4], w: [3, 4], b: [3] }, ({ x, w, b }) => [
+    linear(x!, w!, b),
+  ]),
+  "sum over nothing": instance({ a: [2, 0, 3] }, ({ a }) => [sum(a!, { axes: [1] }), sum(a!)]),
+  "reshape, transpose, broadcast, add": instance({ a: [2, 0, 3], b: [1, 3] }, ({ a, b }) => [
+    reshape(a!, [0, 6]),
+    transpose(a!, [1, 0, 2]),
+    broadcastTo(b!, [0, 3]),
+    add(a!, b!),
+  ]),
+  "pad of nothing": instance({ a: [2, 0] }, ({ a }) => [padAll(a!, [0, 1], [0, 1])]),
+  "norms and softmax of no rows": instance({ a: [0, 3], s: [3], b: [3] }, ({ a, s, b }) => [
+    layerNorm(a!, s!, b!, 1e-5),
+    rmsNorm(a!, s!, 1e-5),
+    softmax(a!),
+    logSoftmax(a!),
+  ]),
+  "attention without queries": instance(
+    { q: [1, 2, 0, 4], k: [1, 2, 3, 4], v: [1, 2, 3, 4] },
+    ({ q, k, v }) => [attention(q!, k!, v!)],
+  ),
+  "no row looked up": {
+    ...instance({ table: [4, 3] }, (leaf) => [embedding(leaf["table"]!, leaf["ids"]!)]),
+    fed: { ...fedBy({ table: [4, 3] }), ids: { shape: [0], values: { kind: "index", bound: 4 } } },
+  },
+};
+
+function instance(shapes: Readonly<Record<string, number[]>>, build: Instance["build"]): Instance {
+  return { text: JSON.stringify(shapes), fed: fedBy(shapes), differentiable: Object.keys(shapes), build };
+}
+
+describe("empty axes", () => {
+  it.each(Object.keys(EMPTY))("%s", async (name) => {
+    for (const pass of PASSES) await agree([EMPTY[name]!], pass, { tolerance: TOLERANCE, threads: 1 });
   });
 });

@@ -77,6 +77,11 @@ const matmulOp = defineOp<MatmulAttrs>({
   lower: (emit, inputs, node) => {
     const { transposeA, transposeB, alpha } = node.attrs;
     const flags = { transA: { int: transposeA ? 1 : 0 }, transB: { int: transposeB ? 1 : 0 } };
+    // A product over nothing is zero; the runtime's fused kernel leaves its output unwritten then.
+    if (dimensions(node.inputs[0]!, node.inputs[1]!, node.attrs).inner === 0) {
+      const shape = emit.ints(node.types[0]!.shape);
+      return emit.node("Expand", [inputs[2] ?? emit.floats([0], [1]), shape]);
+    }
     const isFlat = node.inputs[0]!.rank === 2 && node.inputs[1]!.rank === 2;
     if (isFlat) return emit.node("Gemm", inputs, { ...flags, alpha: { float: alpha } });
     if (!transposeA && !transposeB && alpha === 1) return emit.node("MatMul", inputs);

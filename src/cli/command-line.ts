@@ -1,14 +1,15 @@
 /**
- * The commands and how they are put together.
+ * The commands and how they are run: one file a command, all registered here. A command's own modules are loaded when it
+ * is called, for the models and the runtime behind them take a while.
  * @module
  */
-
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { Command } from "@commander-js/extra-typings";
+import { Command, CommanderError } from "@commander-js/extra-typings";
 import { packageVersion } from "../answer/package-version.ts";
+import { failed, usageFailed } from "./report-error.ts";
 
 /** All commands in the order in which help shows them, each loaded when needed. */
-export const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
+const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   answer: async () => (await import("./answer.ts")).answerCommand(),
   again: async () => (await import("./again.ts")).againCommand(),
   demo: async () => (await import("./demo.ts")).demoCommand(),
@@ -16,7 +17,6 @@ export const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>
   devices: async () => (await import("./devices.ts")).devicesCommand(),
   world: async () => (await import("./world.ts")).worldCommand(),
   train: async () => (await import("./train.ts")).trainCommand(),
-  evaluate: async () => (await import("./evaluate.ts")).evaluateCommand(),
 };
 
 const EXAMPLES = `
@@ -30,10 +30,26 @@ Examples:
 Exit codes: 0 done, 1 an error with a VANS_ code, 2 wrong usage, 130 stopped by Ctrl-C.`;
 
 /**
+ * Runs the command line.
+ * @param args without the program's own name
+ * @returns the exit code: 0 done, 1 a coded error, 2 wrong usage, 130 stopped
+ */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  const isJson = args.includes("--json");
+  try {
+    const program = await makeProgram(args.find((arg) => Object.hasOwn(COMMANDS, arg)));
+    await program.parseAsync([...args], { from: "user" });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    return error instanceof CommanderError ? usageFailed(error, { isJson }) : failed(error, { isJson });
+  }
+}
+
+/**
  * The program, with all commands or with one.
  * @param only name of the one command that will be called, where that is known
  */
-export async function makeProgram(only?: string): Promise<CommandUnknownOpts> {
+async function makeProgram(only?: string): Promise<CommandUnknownOpts> {
   const program = new Command("vans")
     .description("Answers a question about a video with a video.")
     .version(packageVersion(), "-V, --version", "print the version")

@@ -3,7 +3,7 @@ import { fold, keyFromSeed, normal } from "../base/keys.ts";
 import { flowMatchGrid } from "../models/wan/index.ts";
 import { compile, interpretExact } from "../runtime/index.ts";
 import { f32, grad, input, type NdArray, type Tensor } from "../tensor/index.ts";
-import { flowPolicyLoss, type OldPolicy } from "./flow-policy-loss.ts";
+import { type FlowPolicyOptions, flowPolicyLoss, type OldPolicy } from "./flow-policy-loss.ts";
 import { packCoefficients, sdeStep, stepCoefficients } from "./flow-sde.ts";
 
 const key = keyFromSeed(21);
@@ -24,7 +24,7 @@ const settings = { clip: 1e-3, beta: 0.004, advantageClamp: 5 };
 const leaf = (name: string): Tensor => input(name, shape);
 const batchLeaf = (name: string): Tensor => input(name, [4]);
 
-function loss(old: OldPolicy | undefined, options = settings) {
+function loss(old: OldPolicy | undefined, options: FlowPolicyOptions = settings) {
   const v = leaf("velocity");
   const result = flowPolicyLoss(
     {
@@ -134,5 +134,54 @@ it("the gradient of loss and KL is that of finite differences, on both sides of 
     };
     const slope = (moved(h) - moved(-h)) / (2 * h);
     expect(exact["gradient"]!.data[at]).toBeCloseTo(slope, 5);
+  }
+});
+
+it("the unbiased ratio is the exponential of mean(noise · what the mean moved by)", async () => {
+  const changed = f32(velocity.data.map((v, i) => v + 0.05 * Math.cos(i)) as Float32Array, shape);
+  const { ratio } = loss({ velocity: leaf("oldVelocity") }, { ...settings, ratio: "unbiased" });
+  const results = await run({ ratio }, { ...feeds, velocity: changed, oldVelocity: velocity });
+  const noise = draw("noise").data;
+  results["ratio"]!.data.forEach((value, row) => {
+    let total = 0;
+    for (let i = row * 36; i < (row + 1) * 36; i++)
+      total += noise[i]! * steps[row]!.ofVelocity * (changed.data[i]! - velocity.data[i]!);
+    expect(Math.log(value)).toBeCloseTo(total / 36, 5);
+  });
+  expect(() => loss({ logProb: batchLeaf("old") }, { ...settings, ratio: "unbiased" })).toThrowError(
+    expect.objectContaining({ code: "VANS_TRAIN_OLD_POLICY" }),
+  );
+});
+
+it("at the policy that rolled out, the gradient is -A · ∇ log-probability", () => {
+  const free = { clip: 1e-3, beta: 0, advantageClamp: 100 };
+  const { gradient, logProb } = loss({ velocity: leaf("oldVelocity") }, free);
+  const values = { ...feeds, oldVelocity: velocity };
+  const exact = interpretExact({ gradient }, values)["gradient"]!.data;
+  const h = 1e-3;
+  for (const at of [3, 50, 99, 140]) {
+    const row = Math.floor(at / 36);
+    const moved = (delta: number): number => {
+      const data = Float32Array.from(velocity.data, (v, i) => (i === at ? v + delta : v));
+      return interpretExact({ logProb }, { ...values, velocity: f32(data, shape) })["logProb"]!.data[row]!;
+    };
+    const slope = (moved(h) - moved(-h)) / (2 * h);
+    expect(exact[at]).toBeCloseTo((-feeds.advantages.data[row]! * slope) / 4, 5);
+  }
+});
+
+it("the KL of a changed policy pulls back: its gradient is that of finite differences and not 0", () => {
+  const { kl, klGradient } = loss({ velocity: leaf("oldVelocity") });
+  const values = { ...feeds, oldVelocity: velocity, reference: draw("kl.ref", 0.5) };
+  const exact = interpretExact({ kl, klGradient }, values);
+  expect(exact["kl"]!.data[0]).toBeGreaterThan(1e-3);
+  const h = 1e-3;
+  for (const at of [5, 60, 130]) {
+    const moved = (delta: number): number => {
+      const data = Float32Array.from(velocity.data, (v, i) => (i === at ? v + delta : v));
+      return interpretExact({ kl }, { ...values, velocity: f32(data, shape) })["kl"]!.data[0]!;
+    };
+    expect(Math.abs(exact["klGradient"]!.data[at]!)).toBeGreaterThan(1e-6);
+    expect(exact["klGradient"]!.data[at]).toBeCloseTo((moved(h) - moved(-h)) / (2 * h), 6);
   }
 });

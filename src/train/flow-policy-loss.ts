@@ -2,10 +2,12 @@
  * The policy loss of stochastic flow steps (Flow-GRPO, arXiv 2505.05470) as a graph: clipped ratio and KL to a reference.
  * @module
  */
+import { VansError } from "../base/errors.ts";
 import {
   abs,
   add,
   cast,
+  div,
   exp,
   greater,
   maximum,
@@ -15,6 +17,7 @@ import {
   neg,
   reshape,
   slice,
+  sqrt,
   sub,
   type Tensor,
 } from "../tensor/index.ts";
@@ -53,6 +56,12 @@ export interface FlowPolicyOptions {
   readonly beta: number;
   /** Advantages are clamped to ± this (5). */
   readonly advantageClamp: number;
+  /**
+   * `density` (default) is the ratio of mean log-densities, whose logarithm has mean -KL under the old policy. `unbiased`
+   * adds that KL and multiplies by the deviation (GRPO-Guard, arXiv 2510.22319), a sample at a time; it needs old
+   * velocities and another `clip` (2e-6 there).
+   */
+  readonly ratio?: "density" | "unbiased" | undefined;
 }
 
 /** Outputs of {@link flowPolicyLoss}. */
@@ -104,8 +113,10 @@ export function flowPolicyLoss(inputs: FlowPolicyInputs, options: FlowPolicyOpti
     "logProb" in old
       ? sub(logProb, old.logProb)
       : neg(mul(precision, sampleMean(squareDifference(residual, velocity, old.velocity, ofVelocity))));
-  const ratio = exp(logRatio);
   const { clip, beta, advantageClamp } = options;
+  const ratio = exp(
+    options.ratio === "unbiased" ? unbiased(logRatio, velocity, old, ofVelocity, column) : logRatio,
+  );
   const advantage = minimum(maximum(inputs.advantages, -advantageClamp), advantageClamp);
   const clipped = minimum(maximum(ratio, 1 - clip), 1 + clip);
   const policyLoss = mean(maximum(neg(mul(advantage, ratio)), neg(mul(advantage, clipped))));
@@ -120,6 +131,28 @@ export function flowPolicyLoss(inputs: FlowPolicyInputs, options: FlowPolicyOpti
     ratio,
     clippedShare: mean(cast(greater(abs(sub(ratio, 1)), clip), "f32")),
   };
+}
+
+/** (log r + mean(Δ²) / (2·std²))·std, where Δ is what the mean moved by: mean(noise·Δ), without bias. */
+function unbiased(
+  logRatio: Tensor,
+  velocity: Tensor,
+  old: OldPolicy,
+  ofVelocity: Tensor,
+  column: (name: (typeof COEFFICIENT_COLUMNS)[number]) => Tensor,
+): Tensor {
+  if (!("velocity" in old))
+    throw new VansError(
+      "VANS_TRAIN_OLD_POLICY",
+      "the unbiased ratio needs the velocities of the old policy",
+      {
+        fix: "give old: { velocity } rather than log-probabilities",
+      },
+    );
+  const klPrecision = column("klPrecision");
+  const moved = mul(sub(velocity, old.velocity), ofVelocity);
+  const bias = mul(klPrecision, sampleMean(mul(moved, moved)));
+  return mul(add(logRatio, bias), sqrt(div(0.5, klPrecision)));
 }
 
 /** residual² - residualOld² = (residual - residualOld)·(residual + residualOld), with residualOld - residual = b·(v - vOld). */

@@ -13,6 +13,7 @@ const byHand = [
   ["dance", 0.3, 0.3792125, 0.0948683298, 1.1579451423],
   ["wan", undefined, 0.37462176, 0.2479225686, 0.42948028],
   ["cps", 0.8, 0.3122836654, 0.6657395614, -0.0189657888],
+  ["exact-flow", 0.7, 0.3678767678, 0.3372442911, 0.1383599868],
 ] as const;
 
 it.each(byHand)(
@@ -27,7 +28,7 @@ it.each(byHand)(
   },
 );
 
-it("every scheme weighs the clean estimate by 1 - σ', and cps keeps c² + std² = σ'²", () => {
+it("every scheme weighs the clean estimate by 1 - σ', and cps and the exact ones keep c² + std² = σ'²", () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...SDE_SCHEMES),
@@ -42,7 +43,8 @@ it("every scheme weighs the clean estimate by 1 - σ', and cps keeps c² + std²
         // mean = (1-σ')(x - σv) + c(x + (1-σ)v): two equations for one c.
         const c = ofSample - (1 - next);
         expect(ofVelocity).toBeCloseTo(c * (1 - sigma) - (1 - next) * sigma, 10);
-        if (scheme === "cps") expect(c * c + std * std).toBeCloseTo(next * next, 10);
+        if (scheme === "cps" || scheme.startsWith("exact-"))
+          expect(c * c + std * std).toBeCloseTo(next * next, 10);
         if (scheme === "ode") expect([c, std]).toEqual([expect.closeTo(next, 12), 0]);
         for (const value of [ofSample, ofVelocity, std]) expect(Number.isFinite(value)).toBe(true);
       },
@@ -93,14 +95,59 @@ const published = [
   ["flow", [0.4302, 0.4712, 0.4931]],
   ["wan", [0.4123, 0.4628, 0.4903]],
   ["dance", [0.4044, 0.4608, 0.49]],
+  ["exact-wan", [0.393, 0.4536, 0.4878]],
+  // It does not keep the marginals; the numbers pin its identity.
+  ["cps", [0.3304, 0.3655, 0.3895]],
 ] as const;
 
-it.each(published)("%s keeps the marginals of the flow", (scheme, deviations) => {
+it.each(published)("%s ends with the moments of the closed form", (scheme, deviations) => {
   [20, 50, 200].forEach((steps, i) => {
     const { mean, std } = finalMoments(scheme, steps);
     expect(mean).toBeCloseTo(1, 5);
     expect(std).toBeCloseTo(deviations[i]!, 3);
   });
+});
+
+it("the error of the marginals halves with the step size, and noise in the last step is told apart", () => {
+  const error = (scheme: SdeScheme, steps: number): number => 0.5 - finalMoments(scheme, steps).std;
+  for (const scheme of ["ode", "wan"] as const) {
+    expect(error(scheme, 50) / error(scheme, 100)).toBeCloseTo(2, 0);
+    expect(error(scheme, 100)).toBeCloseTo(scheme === "ode" ? 0.0219 : 0.0191, 3);
+  }
+  const gap = (steps: number): number => finalMoments("wan", steps).std - finalMoments("ode", steps).std;
+  expect(Math.abs(gap(200))).toBeLessThan(Math.abs(gap(20)) / 5);
+});
+
+it("the first step of every scheme is finite where the noise level is 1, and exact ones end without noise", () => {
+  const { sigmas } = flowMatchGrid({ steps: 6, shift: 5 });
+  for (const scheme of SDE_SCHEMES) {
+    const first = stepCoefficients(scheme, { sigmas, index: 0 });
+    for (const value of Object.values(first)) expect(Number.isFinite(value)).toBe(true);
+    const last = stepCoefficients(scheme, { sigmas, index: 5 });
+    if (scheme === "cps" || scheme.startsWith("exact-")) expect(last.std).toBe(0);
+  }
+});
+
+it("the log-ratio has mean -K and deviation √(2K / d); without its bias the mean is 0", () => {
+  const { sigmas } = flowMatchGrid({ steps: 10, shift: 5 });
+  const step = stepCoefficients("wan", { sigmas, index: 4 });
+  const [samples, d] = [400, 500];
+  const shape = [samples, d];
+  const x = f32(normal(fold(key, "ratio.x"), samples * d), shape);
+  const velocity = f32(normal(fold(key, "ratio.v"), samples * d), shape);
+  // The same shift in every sample, so that K is one number.
+  const moved = f32(velocity.data.map((v, i) => v + 0.2 * Math.sin(i % d)) as Float32Array, shape);
+  const noise = f32(normal(fold(key, "ratio.n"), samples * d), shape);
+  const old = sdeStep(step, { x, velocity, noise });
+  const now = sdeStep(step, { x, velocity: moved, next: old.next });
+  const k = stepKl(now.mean, old.mean, old.std)[0]!;
+  const ratios = now.logProb.map((value, i) => value - old.logProb[i]!);
+  const mean = ratios.reduce((sum, value) => sum + value, 0) / samples;
+  const deviation = Math.sqrt(ratios.reduce((sum, value) => sum + (value - mean) ** 2, 0) / samples);
+  const expected = Math.sqrt((2 * k) / d);
+  expect(Math.abs(mean + k)).toBeLessThan((4 * expected) / Math.sqrt(samples));
+  expect(deviation / expected).toBeCloseTo(1, 0);
+  expect(Math.abs(deviation / expected - 1)).toBeLessThan(4 / Math.sqrt(2 * samples));
 });
 
 it("the closed-form KL is the mean of the log-ratio under the policy", () => {

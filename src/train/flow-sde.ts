@@ -37,6 +37,14 @@ function diffused({ sigma, next }: SchemeInputs, s: number): SchemeStep {
   return { c: next - (s * s * size) / (2 * sigma), std: s * Math.sqrt(size), isDensity: true };
 }
 
+/**
+ * The same diffusion integrated exactly for a fixed x̂0: e^-I is how much of the old noise is left, with I = ∫ s²/σ² dσ
+ * from σ' to σ. Never ill-conditioned, c² + std² = σ'², and at σ' = 0 there is no noise (our own derivation).
+ */
+function integrated({ next }: SchemeInputs, kept: number): SchemeStep {
+  return { c: next * Math.sqrt(kept), std: next * Math.sqrt(1 - kept), isDensity: true };
+}
+
 const SCHEMES = {
   /** Euler; no noise, no probability. */
   ode: {
@@ -64,6 +72,28 @@ const SCHEMES = {
     step: ({ next, noiseLevel }: SchemeInputs): SchemeStep => {
       const std = next * Math.sin((noiseLevel * Math.PI) / 2);
       return { c: Math.sqrt(next * next - std * std), std, isDensity: false };
+    },
+  },
+  /** `flow` with x̂0 fixed during the step. */
+  "exact-flow": {
+    noiseLevel: 0.7,
+    step: (inputs: SchemeInputs): SchemeStep => {
+      const { sigma, next, noiseLevel } = inputs;
+      return integrated(inputs, ((next * (1 - sigma)) / (sigma * (1 - next))) ** (noiseLevel * noiseLevel));
+    },
+  },
+  /** `wan` with x̂0 fixed during the step. */
+  "exact-wan": {
+    noiseLevel: 1,
+    step: (inputs: SchemeInputs): SchemeStep =>
+      integrated(inputs, Math.exp(-inputs.second * inputs.second * (inputs.sigma - inputs.next))),
+  },
+  /** `dance` with x̂0 fixed during the step. */
+  "exact-dance": {
+    noiseLevel: 0.3,
+    step: (inputs: SchemeInputs): SchemeStep => {
+      const { sigma, next, noiseLevel } = inputs;
+      return integrated(inputs, Math.exp(-noiseLevel * noiseLevel * (1 / next - 1 / sigma)));
     },
   },
 } as const;

@@ -1,12 +1,12 @@
 /**
- * The training loop that all supervised tasks share: steps, logs, checkpoints, sheets, resume.
+ * The training loop that all tasks share: steps, logs, checkpoints, sheets, resume.
  * @module
  */
 import { appendFile, mkdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
-import { VansError } from "../base/errors.ts";
-import { stateName } from "../nn/index.ts";
+import { isVansError, VansError } from "../base/errors.ts";
+import { type StepSettings, stateName } from "../nn/index.ts";
 import type { NdArray } from "../tensor/index.ts";
 import { asFloat32, readSafetensors, readSafetensorsHeader, writeSafetensors } from "../weights/index.ts";
 import { emaDecayAt, type Recipe, rateAt } from "./recipe.ts";
@@ -57,7 +57,7 @@ export function averagedWeights(state: Readonly<Record<string, NdArray>>): Recor
 /** Reads a checkpoint: state and step. */
 export async function readCheckpoint(
   path: string,
-): Promise<{ state: Record<string, NdArray>; step: number; recipe: string }> {
+): Promise<{ state: Record<string, NdArray>; step: number; optimizerSteps: number; recipe: string }> {
   const { metadata } = await readSafetensorsHeader(path);
   const tensors = await readSafetensors(path);
   const state = Object.fromEntries(
@@ -71,7 +71,12 @@ export async function readCheckpoint(
     throw new VansError("VANS_TRAIN_CHECKPOINT", `${path} is not a checkpoint of a run`, {
       found: JSON.stringify(metadata),
     });
-  return { state, step, recipe: metadata["recipe"] ?? "" };
+  return {
+    state,
+    step,
+    optimizerSteps: Number(metadata["optimizerSteps"] ?? step),
+    recipe: metadata["recipe"] ?? "",
+  };
 }
 
 /** Arrays as the weight writer takes them. */
@@ -88,7 +93,11 @@ async function writeCheckpoint(path: string, task: TrainTask, step: number, reci
   const state = await task.step.state();
   await writeSafetensors(path, writable(state), {
     dtype: "F32",
-    metadata: { step: String(step), recipe: recipe.name },
+    metadata: {
+      step: String(step),
+      optimizerSteps: String(task.step.stepCount),
+      recipe: recipe.name,
+    },
   });
 }
 
@@ -158,9 +167,12 @@ export async function* runTraining(
         throwIfAborted(signal);
       }
       const learningRate = rateAt(recipe, step);
-      const out = numbersOf(
-        await task.step.step(await task.batch(step), { learningRate, emaDecay: emaDecayAt(recipe, step) }),
-      );
+      const settings = { learningRate, emaDecay: emaDecayAt(recipe, step) };
+      const out = await advance(task, step, settings, signal).catch(async (error: unknown) => {
+        // Stopped before anything was learned: what there is, is the state after the last step.
+        if (isVansError(error, "VANS_RUN_ABORTED")) await writeCheckpoint(checkpointPath, task, step, recipe);
+        throw error;
+      });
       if (!Number.isFinite(out["loss"])) {
         throw new VansError("VANS_TRAIN_DIVERGED", `the loss is ${out["loss"]} at step ${step}`, {
           why: "the learning rate is too high or a batch holds bad numbers",
@@ -190,7 +202,18 @@ export async function* runTraining(
   } finally {
     await board.close();
     await task.step.release();
+    await task.release?.();
   }
+}
+
+async function advance(
+  task: TrainTask,
+  step: number,
+  settings: StepSettings,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, number>> {
+  if ("update" in task) return task.update(step, settings, { signal });
+  return numbersOf(await task.step.step(await task.batch(step), settings));
 }
 
 async function* look(

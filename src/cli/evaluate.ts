@@ -105,7 +105,9 @@ function plainProgress(): (event: EvaluationEvent) => void {
       const { done, total, secsLeft, row } = event;
       const line = `${done} of ${total}  ${clock(secsLeft)} left  ${row.seed} ${row.family} ${row.part}`;
       const isDue = done === total || done - told >= total / 20;
-      if (isTerminal) process.stderr.write(`\r\u001b[K${line}${done === total ? "\n" : ""}`);
+      // A line that wraps cannot be overwritten.
+      const shown = line.slice(0, Math.max(20, (process.stderr.columns ?? 80) - 1));
+      if (isTerminal) process.stderr.write(`\r\u001b[K${shown}${done === total ? "\n" : ""}`);
       else if (isDue) console.error(line);
       if (isDue) told = done;
     } else {

@@ -170,7 +170,7 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
       stagesSecs: stageSecs(found),
       wallSecs: (performance.now() - started) / 1000,
       computed: done - before,
-      workers: used,
+      workers: Math.max(...found.map((row) => row.workers)),
     },
     versions: answerVersions(),
     definitions: Object.fromEntries(Object.entries(METRICS).map(([metric, { about }]) => [metric, about])),

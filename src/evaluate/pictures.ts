@@ -6,10 +6,18 @@ import { join } from "node:path";
 import type { Clip } from "../media/clip.ts";
 import { readClip } from "../media/index.ts";
 import { ANSWER_FRAMES, WORLD_FRAME_RATE_HZ } from "../world/index.ts";
-import { EVALUATION_PARTS, type EvaluationPart } from "./metric-table.ts";
+import type { EvaluationPart } from "./metric-table.ts";
 
 /** Folder of the pictures inside a report's folder. */
 export const PICTURES_FOLDER = "videos";
+
+/** Parts whose videos are kept: those that a person wants to look at. */
+const PICTURED_PARTS: readonly EvaluationPart[] = ["video-from-truth", "video"];
+
+/** True for parts whose videos are kept. */
+export function hasPicture(part: EvaluationPart): boolean {
+  return PICTURED_PARTS.includes(part);
+}
 
 /** Name of the picture of a part's video. */
 export function pictureName(id: string, part: EvaluationPart): string {
@@ -18,7 +26,7 @@ export function pictureName(id: string, part: EvaluationPart): string {
 
 /** True for the file names of pictures. */
 export function isPictureName(name: string): boolean {
-  return EVALUATION_PARTS.some((part) => name.endsWith(`-${part}.png`));
+  return PICTURED_PARTS.some((part) => name.endsWith(`-${part}.png`));
 }
 
 /** Reads a picture back as the clip that it was; undefined where there is none. */

@@ -18,7 +18,9 @@ export interface Summary {
 
 /** Metrics of all rows, of each kind and of each family. */
 export function summarise(rows: readonly SummarisedRow[]): Summary {
-  const families = [...new Set(rows.map((row) => row.family))];
+  const families = (["procedural", "predictive"] as const).flatMap((kind) => [
+    ...new Set(rows.filter((row) => row.kind === kind).map((row) => row.family)),
+  ]);
   return {
     metrics: {
       procedural: metricsOf(rows.filter((row) => row.kind === "procedural")),

@@ -9,7 +9,7 @@ import { internalError } from "../base/errors.ts";
 import { writePng } from "../media/index.ts";
 import { sampleForSeed } from "../world/index.ts";
 import { evaluateParts } from "./evaluate-parts.ts";
-import { pictureName } from "./pictures.ts";
+import { hasPicture, pictureName } from "./pictures.ts";
 import { openSuiteModels, type SuiteModels } from "./suite-models.ts";
 import {
   sentError,
@@ -36,7 +36,7 @@ async function evaluateItem(models: SuiteModels, { seed, ...rest }: WorkerItem):
     signal: stop.signal,
   })) {
     // Frames below each other are a clip's bytes as they are.
-    if (clip) {
+    if (clip && hasPicture(outcome.part)) {
       const picture = { height: clip.height * clip.frameCount, width: clip.width, rgb: clip.rgb };
       await writePng(join(pictures, pictureName(outcome.id, outcome.part)), picture);
     }

@@ -108,13 +108,7 @@ class EvaluationWorker {
   #onReply: (reply: WorkerReply | undefined) => void = () => undefined;
 
   constructor(start: WorkerStart) {
-    const isSource = import.meta.url.endsWith(".ts");
-    const entry = new URL(isSource ? "./worker-thread.ts" : "./worker-thread.js", import.meta.url);
-    // From the sources (tests, tsx) the worker needs the loader itself; it does not inherit a running one.
-    const execArgv = isSource
-      ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
-      : [];
-    this.#worker = new Worker(entry, { workerData: start, execArgv });
+    this.#worker = startThread(start);
     this.#worker.on("message", (reply: WorkerReply) => this.#onReply(reply));
     this.#worker.on("error", (error: unknown) => {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
@@ -161,4 +155,17 @@ class EvaluationWorker {
   #send(command: WorkerCommand): void {
     this.#worker.postMessage(command);
   }
+}
+
+function startThread(start: WorkerStart): Worker {
+  if (!import.meta.url.endsWith(".ts"))
+    return new Worker(new URL("./worker-thread.js", import.meta.url), { workerData: start });
+  // From the sources (tests, tsx) a thread has to register the loader itself before it can read TypeScript.
+  const api = createRequire(import.meta.url)
+    .resolve("tsx/esm/api")
+    .replace(/\.cjs$/, ".mjs");
+  const loader = pathToFileURL(api).href;
+  const entry = new URL("./worker-thread.ts", import.meta.url).href;
+  const code = `import(${JSON.stringify(loader)}).then(({ register }) => { register(); return import(${JSON.stringify(entry)}); })`;
+  return new Worker(code, { eval: true, workerData: start, execArgv: [] });
 }

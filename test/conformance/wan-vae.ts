@@ -107,13 +107,15 @@ const clamped = (array: NdArray): NdArray =>
     array.shape,
   );
 
-/** The same in chunks of one and of two latent frames. */
+/** The same in chunks of one latent frame, and of two where the last chunk is then shorter. */
 async function streamChecks(golden: GoldenCase, vae: Vae, clip: string): Promise<Check[]> {
   const { io } = golden;
   const tolerance = golden.tolerance("relative_to_abs_max");
   const latents = io.get(`${clip}.latents`);
   const checks: Check[] = [];
-  for (const chunkLatentFrames of [1, 2]) {
+  const latentFrames = latents.shape[2]!;
+  for (const chunkLatentFrames of latentFrames > 2 ? [1, 2] : [1]) {
+    if (chunkLatentFrames >= latentFrames) continue;
     const decoded = await vae.decode(latents, { chunkLatentFrames });
     const wanted = clamped(io.get(`${clip}.decoded`));
     checks.push(

@@ -60,8 +60,9 @@ function backward(g: Tensor, [x, gamma]: readonly Tensor[]): Tensor[] {
   const along = matmul(reshape(gamma!, [1, channels]), reshape(product, [batch, channels, -1]), {
     alpha: 1 / channels,
   });
-  const kept = mul(reshape(along, norm.shape), cast(greater(norm, EPSILON), "f32"));
-  const dx = mul(sub(mul(arriving, gain), mul(normal, kept)), inverse);
+  // Where there is no signal the direction is undefined and 1 / norm is huge: nothing is passed on.
+  const slope = mul(inverse, cast(greater(norm, EPSILON), "f32"));
+  const dx = mul(sub(mul(arriving, gain), mul(normal, reshape(along, norm.shape))), slope);
   return [dx, reshape(sum(product, { axes }), gamma!.shape)];
 }
 

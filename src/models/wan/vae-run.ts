@@ -4,7 +4,13 @@
  */
 import { throwIfAborted, VansError } from "../../base/index.ts";
 import { Params } from "../../nn/index.ts";
-import { type CompileOptions, compile, compileStateful, type Executable } from "../../runtime/index.ts";
+import {
+  type CompileOptions,
+  compile,
+  compileStateful,
+  type Executable,
+  type StatefulExecutable,
+} from "../../runtime/index.ts";
 import {
   f32,
   input,
@@ -45,6 +51,12 @@ interface Direction {
   readonly outputScale: number;
   readonly whole: (params: Params, x: Tensor) => Tensor;
   readonly chunk: (params: Params, x: Tensor, position: ChunkPosition) => ChunkTrace<Tensor>;
+}
+
+/** A chunk's graph with the frames of the clip that runs through it. */
+interface ChunkStream {
+  readonly key: string;
+  readonly run: StatefulExecutable;
 }
 
 /** Frames `start` … `end`-1 of a clip `[B, C, T, H, W]`. */
@@ -95,7 +107,9 @@ function chunkRanges(latentFrames: number, size: number): (readonly [number, num
 export class Vae {
   readonly config: VaeConfig;
   private readonly options: CompileOptions;
-  private readonly wholes = new Map<string, Promise<Executable>>();
+  private readonly graphs = new Map<string, Promise<Executable>>();
+  /** Graphs of later chunks that no clip is running through. A clip takes one for itself: it holds the clip's frames. */
+  private readonly idle = new Map<string, StatefulExecutable[]>();
 
   /**
    * @param weights by original names
@@ -166,9 +180,11 @@ export class Vae {
 
   /** Gives the compiled graphs back. */
   async release(): Promise<void> {
-    const all = await Promise.all(this.wholes.values());
-    this.wholes.clear();
-    for (const executable of all) await executable.release();
+    const graphs = await Promise.all(this.graphs.values());
+    const idle = [...this.idle.values()].flat();
+    this.graphs.clear();
+    this.idle.clear();
+    for (const graph of [...graphs, ...idle]) await graph.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -196,14 +212,21 @@ export class Vae {
       for await (const chunk of this.streamed(direction, clip, size, options.signal)) chunks.push(chunk);
       return joinFrames(chunks);
     }
-    const key = `${direction.name}:${clip.shape.join()}`;
-    let executable = this.wholes.get(key);
+    const executable = await this.compiled(`${direction.name}:${clip.shape.join()}`, () => ({
+      y: direction.whole(new Params(), input("x", clip.shape)),
+    }));
+    return (await executable.run({ x: clip }, { signal: options.signal }))["y"]!;
+  }
+
+  /** A compiled graph, traced and compiled at its first use. */
+  private compiled(key: string, trace: () => Readonly<Record<string, Tensor>>): Promise<Executable> {
+    let executable = this.graphs.get(key);
     if (!executable) {
-      const x = input("x", clip.shape);
-      executable = compile({ y: direction.whole(new Params(), x) }, this.options);
-      this.wholes.set(key, executable);
+      executable = compile(trace(), this.options);
+      this.graphs.set(key, executable);
+      executable.catch(() => this.graphs.delete(key));
     }
-    return (await (await executable).run({ x: clip }, { signal: options.signal }))["y"]!;
+    return executable;
   }
 
   /** Runs a clip through in chunks; the frames that blocks keep stay in the runtime. */
@@ -214,48 +237,56 @@ export class Vae {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<NdArray, void> {
     checkRank(clip);
-    const latentFrames = this.latentFramesOf(direction, clip.shape);
+    if (!Number.isInteger(size) || size < 1)
+      throw new VansError("VANS_VAE_CHUNK", "a chunk has at least one latent frame", { asked: String(size) });
     let kept: Record<string, NdArray> = {};
+    let stream: ChunkStream | undefined;
     let at = 0;
-    // Chunks of one length share a graph; the last may be shorter.
-    let later:
-      | { readonly frames: number; readonly run: Awaited<ReturnType<typeof compileStateful>> }
-      | undefined;
     try {
-      for (const [start, end] of chunkRanges(latentFrames, size)) {
+      for (const [start, end] of chunkRanges(this.latentFramesOf(direction, clip.shape), size)) {
         throwIfAborted(signal);
         const position = start === 0 ? "first" : "later";
         const frames = direction.inputFrames(end - start, position);
         const chunk = sliceFrames(clip, at, at + frames);
         at += frames;
-        const trace = (): { y: Tensor; kept: Readonly<Record<string, Tensor>> } => {
+        const key = `${direction.name} ${position}:${chunk.shape.join()}`;
+        const trace = (): Record<string, Tensor> => {
           const traced = direction.chunk(new Params(), input("x", chunk.shape), position);
-          return { y: traced.result, kept: traced.kept };
+          return { y: traced.result, ...traced.kept };
         };
         if (position === "first") {
-          const traced = trace();
-          const executable = await compile({ y: traced.y, ...traced.kept }, this.options);
-          const { y, ...past } = await executable.run({ x: chunk }, { signal });
+          const first = await this.compiled(key, trace);
+          const { y, ...past } = await first.run({ x: chunk }, { signal });
           kept = past;
-          await executable.release();
           yield y!;
           continue;
         }
-        if (later && later.frames !== frames) {
-          kept = await later.run.read();
-          await later.run.release();
-          later = undefined;
+        // Chunks of one length share a graph; the last may be shorter and then takes over what the others kept.
+        if (stream && stream.key !== key) {
+          kept = await stream.run.read();
+          await this.giveBack(stream);
+          stream = undefined;
         }
-        if (!later) {
-          const traced = trace();
-          later = { frames, run: await compileStateful({ y: traced.y, ...traced.kept }, kept, this.options) };
+        if (!stream) {
+          const idle = this.idle.get(key)?.pop();
+          if (idle) idle.load(kept);
+          const run = idle ?? (await compileStateful(trace(), kept, this.options));
+          stream = { key, run };
           kept = {};
         }
-        yield (await later.run.step({ x: chunk }, { signal }))["y"]!;
+        yield (await stream.run.step({ x: chunk }, { signal }))["y"]!;
       }
     } finally {
-      await later?.run.release();
+      if (stream) await this.giveBack(stream);
     }
+  }
+
+  /** Keeps a chunk's graph for the next clip, unless the frames that it holds are large. */
+  private async giveBack({ key, run }: ChunkStream): Promise<void> {
+    const { inputs } = run.graph;
+    const held = run.stateNames.reduce((bytes, name) => bytes + 4 * sizeOf(inputs.get(name)!.shape), 0);
+    if (held > WHOLE_CLIP_BYTES) return run.release();
+    this.idle.set(key, [...(this.idle.get(key) ?? []), run]);
   }
 
   private latentFramesOf(direction: Direction, shape: Shape): number {

@@ -81,6 +81,10 @@ export function gather(x: Tensor, indices: Tensor, axis = 0): Tensor {
 /** Rows of an embedding table `[vocabulary, width]` for integer ids. */
 export const embedding = (table: Tensor, ids: Tensor): Tensor => gather(table, ids, 0);
 
+/** Up to this many rows, and this many elements of the one-hot matrix, the product beats the scatter. */
+const ONE_HOT_ROWS = 128;
+const ONE_HOT_ELEMENTS = 1_000_000;
+
 const scatterRowsOp = defineOp<{ readonly rows: number }>({
   name: "scatterRows",
   infer: ([updates, indices], { rows }) => {
@@ -102,9 +106,21 @@ const scatterRowsOp = defineOp<{ readonly rows: number }>({
     const [rows, width] = node.types[0]!.shape as [number, number];
     const zeros = emit.node("Expand", [emit.floats([0], [1, 1]), emit.ints([rows, width])])[0]!;
     const count = node.inputs[1]!.shape[0]!;
-    const wide = emit.node("Cast", [indices!], { to: { int: 7 } })[0]!;
-    const at = emit.node("Reshape", [wide, emit.ints([count, 1])], { allowzero: { int: 1 } })[0]!;
-    return emit.node("ScatterND", [zeros, at, updates!], { reduction: { text: "add" } });
+    const long = emit.node("Cast", [indices!], { to: { int: 7 } })[0]!;
+    const column = emit.node("Reshape", [long, emit.ints([count, 1])], { allowzero: { int: 1 } })[0]!;
+    if (emit.target === "cpu" || emit.target === "wasm") {
+      // The CPU's ScatterND adds from several threads without locks and now and then loses rows of equal indices
+      // (onnxruntime 1.30). A product with one-hot rows is quick for small tables; ScatterElements has one thread.
+      if (rows <= ONE_HOT_ROWS && count * rows <= ONE_HOT_ELEMENTS && count > 0) {
+        const names = emit.ints(Array.from({ length: rows }, (_, i) => i));
+        const hits = emit.node("Cast", emit.node("Equal", [column, names]), { to: { int: 1 } })[0]!;
+        return emit.node("Gemm", [hits, updates!], { transA: { int: 1 } });
+      }
+      const wide = emit.node("Expand", [column, emit.ints([count, width])])[0]!;
+      const how = { axis: { int: 0 }, reduction: { text: "add" } };
+      return emit.node("ScatterElements", [zeros, wide, updates!], how);
+    }
+    return emit.node("ScatterND", [zeros, column, updates!], { reduction: { text: "add" } });
   },
   evaluate: ([updates, indices], node) => {
     const { shape } = node.types[0]!;

@@ -1,5 +1,22 @@
 import { describe, expect, it } from "vitest";
-import { add, cast, div, f32, i32, input, mul, parameter, sum } from "../tensor/index.ts";
+import {
+  add,
+  cast,
+  div,
+  f32,
+  gather,
+  i32,
+  input,
+  mul,
+  parameter,
+  putAlong,
+  repeatInterleave,
+  reshape,
+  scatterRows,
+  sum,
+  type Tensor,
+  takeAlong,
+} from "../tensor/index.ts";
 import { interpret, interpretExact } from "./interpreter.ts";
 
 describe("the interpreter", () => {
@@ -23,6 +40,28 @@ describe("the interpreter", () => {
     const x = f32([1, 2]);
     interpret({ y: mul(input("x", [2]), 5) }, { x });
     expect(x.data).toEqual(Float32Array.of(1, 2));
+  });
+
+  it("names the op and the index where one lies outside of its axis", () => {
+    const table = input("table", [4, 2]);
+    const at = input("at", [2], "i32");
+    const feeds = { table: f32(new Float32Array(8), [4, 2]), wide: f32(new Float32Array(4), [2, 2]) };
+    const lookups: Record<string, Tensor> = {
+      gather: gather(table, at),
+      scatterRows: scatterRows(input("wide", [2, 2]), at, 4),
+      takeAlong: takeAlong(table, reshape(at, [1, 2]), 0),
+      putAlong: putAlong(input("wide", [2, 2]), reshape(repeatInterleave(at, 0, 2), [2, 2]), 1, [2, 4]),
+    };
+    for (const [name, tensor] of Object.entries(lookups)) {
+      for (const bad of [4, -1]) {
+        expect(() => interpret({ y: tensor }, { ...feeds, at: i32([0, bad]) }), name).toThrow(
+          expect.objectContaining({
+            code: "VANS_TENSOR_INDEX",
+            message: expect.stringMatching(new RegExp(`^${name}: [\\s\\S]*index ${bad} [\\s\\S]*axis of 4`)),
+          }),
+        );
+      }
+    }
   });
 
   it("asks for every leaf, by name and shape", () => {

@@ -66,7 +66,8 @@ export async function createSession(bytes: Uint8Array, options: SessionOptions):
   const settings: Record<string, unknown> = {
     executionProviders: options.provider === "cpu" ? ["cpu"] : [options.provider, "cpu"],
     graphOptimizationLevel: options.keepWeightsSmall ? "disabled" : "all",
-    logSeverityLevel: 3,
+    // Errors are thrown with their message; the log would only say it twice, in raw form.
+    logSeverityLevel: 4,
     extra,
   };
   if (options.threads) settings["intraOpNumThreads"] = options.threads;

@@ -2,8 +2,9 @@
  * Looking up by integers: rows of a table, elements along an axis, and the scatters that are their gradients.
  * @module
  */
+import { VansError } from "../../base/errors.ts";
 import { apply, type Tensor } from "../graph.ts";
-import { defineOp } from "../op.ts";
+import { defineOp, type Value } from "../op.ts";
 import { normalizeAxis, shapeError, stridesOf } from "../shape.ts";
 import { formatShape, type Shape, sameShape, sizeOf } from "../types.ts";
 import { allocate, cast, equal, mul } from "./elementwise.ts";
@@ -16,6 +17,17 @@ const zeroFlops = (): number => 0;
 function needIntegers(op: string, dtype: string): void {
   if (dtype !== "i32")
     throw shapeError(op, `the indices must be i32, got ${dtype}`, { fix: 'input(name, shape, "i32")' });
+}
+
+/** What the runtime refuses as a whole, the interpreter names: the op, the index and the axis. */
+function checkIndices(op: string, indices: Value, size: number): void {
+  const at = indices.data.findIndex((index) => index < 0 || index >= size);
+  if (at < 0) return;
+  throw new VansError("VANS_TENSOR_INDEX", `${op}: an index lies outside of its axis`, {
+    found: `index ${indices.data[at]} at position ${at} of ${formatShape(indices.shape)}, axis of ${size}`,
+    why: "an id outside of the vocabulary, or tables and indices of different models",
+    fix: `feed indices from 0 to ${size - 1}`,
+  });
 }
 
 const gatherOp = defineOp<{ readonly axis: number }>({
@@ -53,6 +65,7 @@ const gatherOp = defineOp<{ readonly axis: number }>({
     const inner = sizeOf(x!.shape.slice(axis + 1));
     const size = x!.shape[axis]!;
     const count = indices!.data.length;
+    checkIndices("gather", indices!, size);
     const data = allocate(dtype, sizeOf(shape));
     for (let o = 0; o < outer; o++) {
       for (let i = 0; i < count; i++) {
@@ -125,6 +138,7 @@ const scatterRowsOp = defineOp<{ readonly rows: number }>({
   evaluate: ([updates, indices], node) => {
     const { shape } = node.types[0]!;
     const width = shape[1]!;
+    checkIndices("scatterRows", indices!, shape[0]!);
     const data = new Float64Array(sizeOf(shape));
     for (let i = 0; i < indices!.data.length; i++) {
       for (let j = 0; j < width; j++) data[indices!.data[i]! * width + j]! += updates!.data[i * width + j]!;
@@ -160,6 +174,7 @@ const takeOp = defineOp<{ readonly axis: number }>({
   lower: (emit, inputs, node) => emit.node("GatherElements", inputs, { axis: { int: node.attrs.axis } }),
   evaluate: ([x, indices], node) => {
     const { shape, dtype } = node.types[0]!;
+    checkIndices("takeAlong", indices!, x!.shape[node.attrs.axis]!);
     const data = allocate(dtype, sizeOf(shape));
     alongAxis(x!.shape, shape, node.attrs.axis, indices!.data, (from, to) => {
       data[to] = x!.data[from]!;
@@ -227,6 +242,7 @@ const putOp = defineOp<{ readonly axis: number; readonly shape: Shape }>({
   },
   evaluate: ([updates, indices], node) => {
     const { shape, axis } = node.attrs;
+    checkIndices("putAlong", indices!, shape[axis]!);
     const data = new Float64Array(sizeOf(shape));
     alongAxis(shape, updates!.shape, axis, indices!.data, (to, from) => {
       data[to]! += updates!.data[from]!;

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   suites: async () => (await import("./suites.ts")).suitesCommand(),
   devices: async () => (await import("./devices.ts")).devicesCommand(),
   world: async () => (await import("./world.ts")).worldCommand(),
+  evaluate: async () => (await import("./evaluate.ts")).evaluateCommand(),
   train: async () => (await import("./train.ts")).trainCommand(),
 };
 

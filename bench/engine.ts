@@ -46,6 +46,13 @@ interface RowResult {
   /** Median of eager / vans over the turns. */
   readonly ratioToEager?: number | undefined;
   readonly ratioToCompile?: number | undefined;
+  /**
+   * The same in processor time, which other programs on the machine do not disturb. Waiting threads spin, so only
+   * with one thread does it measure work alone.
+   */
+  readonly cpuMs: number;
+  readonly cpuRatioToEager?: number | undefined;
+  readonly cpuRatioToCompile?: number | undefined;
   /** Share of the GEMM peak of the same turns. */
   readonly shareOfPeak: number;
   readonly bar: number;
@@ -85,10 +92,16 @@ async function compileRow(
   );
 }
 
-async function timeStep(step: TrainStep, graph: RowGraph): Promise<{ ms: number; loss: number }> {
+async function timeStep(
+  step: TrainStep,
+  graph: RowGraph,
+): Promise<{ ms: number; cpuMs: number; loss: number }> {
   const start = performance.now();
+  const cpuStart = process.cpuUsage();
   const { loss } = await step.step(graph.feeds, { learningRate: LEARNING_RATE });
-  return { ms: performance.now() - start, loss: loss!.data[0]! };
+  const ms = performance.now() - start;
+  const cpu = process.cpuUsage(cpuStart);
+  return { ms, cpuMs: (cpu.user + cpu.system) / 1e3, loss: loss!.data[0]! };
 }
 
 /** A large product through our runtime, best of three: what the machine can do at that moment. */
@@ -174,13 +187,23 @@ async function measureRow(row: BenchRow, peer: Peer | undefined, settings: Setti
       }
     }
     const times: Record<string, number[]> = { vans: [], eager: [], compile: [], gemm: [] };
+    const cpu: Record<string, number[]> = { vans: [], eager: [], compile: [] };
     for (let i = 0; i < settings.repeats; i++) {
-      times["vans"]!.push((await timeStep(step, graph)).ms);
-      for (const mode of modes) times[mode]!.push((await peer!.ask({ do: "step", row: row.name, mode })).ms!);
+      const ours = await timeStep(step, graph);
+      times["vans"]!.push(ours.ms);
+      cpu["vans"]!.push(ours.cpuMs);
+      for (const mode of modes) {
+        const theirs = await peer!.ask({ do: "step", row: row.name, mode });
+        times[mode]!.push(theirs.ms!);
+        cpu[mode]!.push(theirs.cpuMs!);
+      }
       times["gemm"]!.push(await meter.gflops());
     }
-    const ratio = (mode: string): number | undefined =>
-      modes.includes(mode) ? median(times[mode]!.map((ms, i) => ms / times["vans"]![i]!)) : undefined;
+    const ratio = (
+      mode: string,
+      of: Readonly<Record<string, readonly number[]>> = times,
+    ): number | undefined =>
+      modes.includes(mode) ? median(of[mode]!.map((ms, i) => ms / of["vans"]![i]!)) : undefined;
     const gflop = stepFlops(graph) / 1e9;
     const vansMs = median(times["vans"]!);
     const ratioToEager = ratio("eager");
@@ -197,6 +220,9 @@ async function measureRow(row: BenchRow, peer: Peer | undefined, settings: Setti
       compileError,
       ratioToEager,
       ratioToCompile: ratio("compile"),
+      cpuMs: median(cpu["vans"]!),
+      cpuRatioToEager: ratio("eager", cpu),
+      cpuRatioToCompile: ratio("compile", cpu),
       shareOfPeak: median(times["vans"]!.map((ms, i) => gflop / (ms / 1e3) / times["gemm"]![i]!)),
       bar: row.bar,
       passed:
@@ -254,6 +280,9 @@ function printTable(results: readonly RowResult[], peerName: string | undefined)
     const verdict = r.passed ? "ok" : "MISSED";
     console.log(
       `  ${number(r.ratioToEager, 2, " x")} eager (bar ${r.bar.toFixed(1)} x) ${verdict}; losses differ by ${r.lossDifference!.toExponential(1)}`,
+    );
+    console.log(
+      `  processor time: vans ${number(r.cpuMs, 0, " ms")}, ${number(r.cpuRatioToEager, 2, " x")} eager, ${number(r.cpuRatioToCompile, 2, " x")} torch.compile`,
     );
   }
 }

@@ -27,6 +27,8 @@ export interface PeerAnswer {
   readonly threads?: number;
   readonly parameters?: number;
   readonly ms?: number;
+  /** Processor time of the step over all threads. */
+  readonly cpuMs?: number;
   readonly loss?: number;
   readonly gflops?: number;
   readonly error?: string;

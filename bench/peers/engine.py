@@ -378,9 +378,10 @@ def main():
                 steps[key] = Step(request)
                 answer(parameters=sum(p.numel() for p in steps[key].model.parameters()))
             elif request["do"] == "step":
-                start = time.perf_counter()
+                start, cpu_start = time.perf_counter(), time.process_time()
                 loss = steps[key]()
-                answer(ms=(time.perf_counter() - start) * 1e3, loss=loss)
+                ms, cpu_ms = (time.perf_counter() - start) * 1e3, (time.process_time() - cpu_start) * 1e3
+                answer(ms=ms, cpuMs=cpu_ms, loss=loss)
             elif request["do"] == "drop":
                 steps.pop(key, None)
                 answer()

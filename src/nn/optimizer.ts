@@ -72,6 +72,8 @@ export interface StepScalars {
   readonly correction1: Tensor;
   /** √(1 - beta2^t) */
   readonly correction2Sqrt: Tensor;
+  /** What gradients are scaled by before they are used (clipping); undefined: 1. */
+  readonly gradientFactor?: Tensor | undefined;
 }
 
 /** New value and new moments of one parameter under AdamW. */
@@ -85,11 +87,15 @@ export function adamw(
 ): { p: Tensor; m: Tensor; v: Tensor } {
   const { beta1, beta2, epsilon, weightDecay, rateScale } = options;
   const rate = mul(scalars.learningRate, rateScale);
-  const m1 = add(mul(m, beta1), mul(g, 1 - beta1));
-  const v1 = add(mul(v, beta2), mul(mul(g, g), 1 - beta2));
-  const denominator = add(div(sqrt(v1), scalars.correction2Sqrt), epsilon);
+  // Large tensors are what a step costs here, so scalars are multiplied with scalars first: √v̂ + ε is divided by the
+  // correction of v̂ only in the rate, and the gradient is scaled and weighted at once.
+  const fresh = mul(g, scalars.gradientFactor ? mul(scalars.gradientFactor, 1 - beta1) : 1 - beta1);
+  const m1 = add(mul(m, beta1), fresh);
+  const v1 = add(mul(v, beta2), mul(mul(fresh, fresh), (1 - beta2) / (1 - beta1) ** 2));
+  const denominator = add(sqrt(v1), mul(scalars.correction2Sqrt, epsilon));
+  const step = mul(rate, div(scalars.correction2Sqrt, scalars.correction1));
   const decayed = weightDecay === 0 ? p : mul(p, sub(1, mul(rate, weightDecay)));
-  return { p: sub(decayed, mul(div(m1, denominator), div(rate, scalars.correction1))), m: m1, v: v1 };
+  return { p: sub(decayed, mul(div(m1, denominator), step)), m: m1, v: v1 };
 }
 
 // Quintic Newton-Schulz coefficients of the published Muon.

@@ -75,7 +75,6 @@ function updates(
   const factor = options.clipNorm === undefined ? undefined : clipFactor(norm, options.clipNorm);
   const emaDecay = options.ema ? input("step.emaDecay", []) : undefined;
   [...options.params].forEach(([name, p], i) => {
-    const g = factor ? mul(gradients[i]!, factor) : gradients[i]!;
     const rules = options.optimizer?.(name, p) ?? ADAMW;
     const first = initial[name];
     if (!first)
@@ -92,11 +91,19 @@ function updates(
     let next: Tensor;
     if (rules.kind === "adamw") {
       const variance = read(stateName.variance(name));
-      const moved = adamw(p, g, momentum, variance, scalars, rules);
+      const moved = adamw(
+        p,
+        gradients[i]!,
+        momentum,
+        variance,
+        { ...scalars, gradientFactor: factor },
+        rules,
+      );
       next = moved.p;
       outputs[stateName.momentum(name)] = moved.m;
       outputs[stateName.variance(name)] = moved.v;
     } else {
+      const g = factor ? mul(gradients[i]!, factor) : gradients[i]!;
       const moved = muon(p, g, momentum, scalars, rules);
       next = moved.p;
       outputs[stateName.momentum(name)] = moved.m;

@@ -35,6 +35,8 @@ export interface OnnxEmitter {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     options?: { readonly domain?: string; readonly outputCount?: number },
   ): string[];
+  /** The value of a tensor that was lowered before, for lowerings that see through their inputs. */
+  nameOf(tensor: Tensor): string;
   /** A constant of 64-bit integers (shapes, axes, starts …). */
   ints(values: readonly number[], shape?: Shape): string;
   /** A constant of 32-bit floats. */

@@ -6,6 +6,7 @@ import {
   concat,
   constant,
   conv,
+  embedding,
   exp,
   f32,
   geluTanh,
@@ -107,6 +108,28 @@ describe("what is written", () => {
     expect(model.outputs).toEqual(["out:a", "out:b", "out:c"]);
     const written = model.nodes.flatMap((node) => node.outputs);
     expect(new Set(written).size).toBe(written.length);
+  });
+
+  it("names of inputs and weights never meet those of values in between", () => {
+    const names = ["v0", "c0", "y", "0"];
+    const total = names.reduce<Tensor>((sum, name) => add(sum, mul(input(name, [2]), 3)), scalar(1));
+    const model = lowered({ y: total, c0: exp(total) });
+    const defined = [
+      ...model.inputs,
+      ...model.initializers.map((c) => c.name),
+      ...model.nodes.flatMap((node) => node.outputs),
+    ];
+    expect(new Set(defined).size).toBe(defined.length);
+  });
+
+  it("no scatter on the CPU that adds from several threads without locks", () => {
+    const ids = input("ids", [500], "i32");
+    for (const rows of [20, 300]) {
+      const table = input("table", [rows, 8]);
+      const [g] = grad(sum(embedding(table, ids)), [table]);
+      expect(countTypes(lowered({ g: g! }))["ScatterND"]).toBeUndefined();
+      expect(countTypes(lowered({ g: g! }, "webgpu"))["ScatterND"]).toBe(1);
+    }
   });
 
   it("zeros, negative numbers and large numbers survive the protobuf", () => {

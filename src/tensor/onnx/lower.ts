@@ -58,6 +58,7 @@ const OPSETS = [
 ];
 const IR_VERSION = 10;
 
+/** Values are named `%n` and constants `#n`, which no weight or input is called. */
 class Emitter implements OnnxEmitter {
   readonly nodes: NodeProto[] = [];
   readonly initializers: InitializerProto[] = [];
@@ -67,10 +68,16 @@ class Emitter implements OnnxEmitter {
 
   readonly target: Target;
   readonly forTraining: boolean;
+  private readonly names: ReadonlyMap<Node, readonly string[]>;
 
-  constructor(target: Target, forTraining: boolean) {
+  constructor(target: Target, forTraining: boolean, names: ReadonlyMap<Node, readonly string[]>) {
     this.target = target;
     this.forTraining = forTraining;
+    this.names = names;
+  }
+
+  nameOf(tensor: Tensor): string {
+    return this.names.get(tensor.node)![tensor.index]!;
   }
 
   node(
@@ -90,7 +97,7 @@ class Emitter implements OnnxEmitter {
     ]);
     const before = this.known.get(key);
     if (before) return before;
-    const outputs = Array.from({ length: outputCount }, () => `v${this.count++}`);
+    const outputs = Array.from({ length: outputCount }, () => `%${this.count++}`);
     this.nodes.push({ type, domain, inputs, outputs, attributes });
     this.known.set(key, outputs);
     return outputs;
@@ -110,7 +117,7 @@ class Emitter implements OnnxEmitter {
     const key = `${dtype}[${shape.join()}]${Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1")}`;
     const before = this.constants.get(key);
     if (before) return before;
-    const name = `c${this.constants.size}`;
+    const name = `#${this.constants.size}`;
     this.constants.set(key, name);
     this.initializers.push({ name, dtype, shape, data });
     return name;
@@ -151,6 +158,25 @@ function bindWeight(
   return weight.dtype === "f32" ? name : emitter.node("Cast", [name], { to: { int: 1 } })[0]!;
 }
 
+/** The nodes that the outputs need, in order, with values renamed. Fused lowerings leave nodes that nobody reads. */
+function withoutUnused(
+  nodes: readonly NodeProto[],
+  outputs: readonly string[],
+  renamed: ReadonlyMap<string, string>,
+): NodeProto[] {
+  const current = (name: string): string => renamed.get(name) ?? name;
+  const needed = new Set(outputs);
+  const kept: NodeProto[] = [];
+  for (const node of [...nodes].reverse()) {
+    const written = node.outputs.map(current);
+    if (!written.some((name) => needed.has(name))) continue;
+    const read = node.inputs.map(current);
+    for (const name of read) needed.add(name);
+    kept.push({ ...node, inputs: read, outputs: written });
+  }
+  return kept.reverse();
+}
+
 /**
  * Lowers the graph of named outputs to ONNX.
  * @throws `VANS_TENSOR_INVALID` where the verifier refuses the graph, `VANS_WEIGHTS_SHAPE_MISMATCH` for wrong weights.
@@ -160,8 +186,8 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
   verify(roots);
   const nodes = reachableNodes(roots);
   const forTraining = options.forTraining ?? nodes.some((node) => node.isGradient);
-  const emitter = new Emitter(options.target, forTraining);
   const names = new Map<Node, readonly string[]>();
+  const emitter = new Emitter(options.target, forTraining, names);
   const inputs = new Map<string, { dtype: DType; shape: Shape }>();
   let flops = 0;
   for (const node of nodes) {
@@ -181,27 +207,39 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
   }
   const results: ValueProto[] = [];
   const outputTypes = new Map<string, { dtype: DType; shape: Shape }>();
+  const producers = new Set(emitter.nodes.flatMap((node) => node.outputs));
+  const renamed = new Map<string, string>();
   for (const [name, tensor] of Object.entries(outputs)) {
     const source = names.get(tensor.node)![tensor.index]!;
-    // A name of its own for every output, even where two outputs are one value or an input is passed through.
+    // A name of its own for every output. The node that computes it writes it there directly; only a second output
+    // of one value, or an input or constant that is passed through, needs a copy.
     const outputName = `out:${name}`;
-    emitter.nodes.push({
-      type: "Identity",
-      domain: "",
-      inputs: [source],
-      outputs: [outputName],
-      attributes: {},
-    });
+    if (producers.has(source) && !renamed.has(source)) renamed.set(source, outputName);
+    else {
+      const copied = renamed.get(source) ?? source;
+      emitter.nodes.push({
+        type: "Identity",
+        domain: "",
+        inputs: [copied],
+        outputs: [outputName],
+        attributes: {},
+      });
+    }
     results.push({ name: outputName, dtype: tensor.dtype, shape: tensor.shape });
     outputTypes.set(name, { dtype: tensor.dtype, shape: tensor.shape });
   }
+  const written = withoutUnused(
+    emitter.nodes,
+    results.map((result) => result.name),
+    renamed,
+  );
   const bytes = encodeModel({
-    nodes: emitter.nodes,
+    nodes: written,
     initializers: emitter.initializers,
     inputs: [...inputs].map(([name, type]) => ({ name, ...type })),
     outputs: results,
     opsets: OPSETS,
     irVersion: IR_VERSION,
   });
-  return { bytes, inputs, outputs: outputTypes, nodeCount: emitter.nodes.length, flops };
+  return { bytes, inputs, outputs: outputTypes, nodeCount: written.length, flops };
 }

@@ -52,7 +52,9 @@ const attentionOp = defineOp<AttentionAttrs>({
     const p = ops.softmax(scores);
     const dv = ops.sumTo(ops.matmul(p, g, { transposeA: true }), v.shape);
     const dp = ops.matmul(g, v, { transposeB: true });
-    const ds = ops.mul(p, ops.sub(dp, ops.sum(ops.mul(dp, p), { axes: [-1], keepDims: true })));
+    // The row sums of p·dp are those of output·g, which has the width of a value and not the number of keys.
+    const output = ops.outputTensor(node as never, 0);
+    const ds = ops.mul(p, ops.sub(dp, ops.sum(ops.mul(output, g), { axes: [-1], keepDims: true })));
     const dq = ops.sumTo(ops.matmul(ds, k, { alpha: scale }), q.shape);
     const dk = ops.sumTo(ops.matmul(ds, q, { transposeA: true, alpha: scale }), k.shape);
     return mask ? [dq, dk, dv, ops.sumTo(ds, mask.shape)] : [dq, dk, dv];

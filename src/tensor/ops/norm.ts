@@ -3,7 +3,7 @@
  * @module
  */
 import { applyAll, type Tensor } from "../graph.ts";
-import { defineOp } from "../op.ts";
+import { defineOp, type Ops } from "../op.ts";
 import { requireFloat, shapeError } from "../shape.ts";
 import { formatShape, type Shape, sizeOf, type TensorType } from "../types.ts";
 import { div, maximum, mul, sqrt } from "./elementwise.ts";
@@ -28,13 +28,26 @@ function checkScale(op: string, x: TensorType, parts: readonly (TensorType | und
   return [...x.shape.slice(0, -1), 1];
 }
 
+/** factor · Σ over the last axis of x·weights: `[…, width]` and `[width]` give `[…, 1]`. */
+function weightedRows(x: Tensor, weights: Tensor, factor: number, ops: Ops): Tensor {
+  const width = x.size(-1);
+  const flat = ops.matmul(ops.reshape(x, [-1, width]), ops.reshape(weights, [width, 1]), { alpha: factor });
+  return ops.reshape(flat, [...x.shape.slice(0, -1), 1]);
+}
+
+/** Σ over all axes but the last of x·weights: `[…, width]` and `[…, 1]` give `[width]`. */
+function weightedColumns(x: Tensor, weights: Tensor, ops: Ops): Tensor {
+  const width = x.size(-1);
+  return ops.reshape(ops.matmul(ops.reshape(weights, [1, -1]), ops.reshape(x, [-1, width])), [width]);
+}
+
 const layerNormOp = defineOp<NormAttrs>({
   name: "layerNorm",
   infer: ([x, scale, bias]) => {
     const stats: TensorType = { dtype: "f32", shape: checkScale("layerNorm", x!, [scale, bias]) };
     return [{ dtype: "f32", shape: x!.shape }, stats, stats];
   },
-  // With h = (x - mean)·rstd and u = g·scale: dx = rstd·(u - mean(u) - h·mean(u·h)).
+  // With c = x - mean and u = g·scale: dx = rstd·(u - mean(u) - c·rstd²·mean(u·c)).
   gradient: (node, [g, meanGradient, rstdGradient], ops) => {
     if (meanGradient || rstdGradient)
       throw shapeError("layerNorm", "its statistics are not differentiable", {
@@ -44,14 +57,21 @@ const layerNormOp = defineOp<NormAttrs>({
     const [x, scale] = node.inputs as [Tensor, Tensor, Tensor];
     const mean = ops.outputTensor(node as never, 1);
     const rstd = ops.outputTensor(node as never, 2);
-    const h = ops.mul(ops.sub(x, mean), rstd);
-    const isPlain = isConstantOnes(scale);
-    const u = isPlain ? g : ops.mul(g, scale);
+    const width = x.size(-1);
+    const centred = ops.sub(x, mean);
+    const gx = ops.mul(g, centred);
     const keep = { axes: [-1], keepDims: true };
-    const projected = ops.sub(ops.sub(u, ops.mean(u, keep)), ops.mul(h, ops.mean(ops.mul(u, h), keep)));
-    const dx = ops.mul(projected, rstd);
     const rows = x.shape.map((_, i) => i).slice(0, -1);
-    return [dx, isPlain ? undefined : ops.sum(ops.mul(g, h), { axes: rows }), ops.sum(g, { axes: rows })];
+    if (isConstantOnes(scale)) {
+      const slope = ops.mul(ops.mul(ops.sum(gx, keep), 1 / width), ops.mul(rstd, rstd));
+      const projected = ops.sub(ops.sub(g, ops.mean(g, keep)), ops.mul(centred, slope));
+      return [ops.mul(projected, rstd), undefined, ops.sum(g, { axes: rows })];
+    }
+    // Row sums weighted by the scale and column sums weighted by 1/std are products with a vector.
+    const slope = ops.mul(weightedRows(gx, scale, 1 / width, ops), ops.mul(rstd, rstd));
+    const shifted = ops.sub(ops.mul(g, scale), weightedRows(g, scale, 1 / width, ops));
+    const dx = ops.mul(ops.sub(shifted, ops.mul(centred, slope)), rstd);
+    return [dx, weightedColumns(gx, rstd, ops), ops.sum(g, { axes: rows })];
   },
   lower: (emit, inputs, node) => {
     const epsilon = { epsilon: { float: node.attrs.epsilon }, axis: { int: -1 } };
@@ -114,7 +134,7 @@ const rmsNormOp = defineOp<NormAttrs>({
       { dtype: "f32", shape: stats },
     ];
   },
-  // With h = x·rstd and u = g·scale: dx = rstd·(u - h·mean(u·h)).
+  // With u = g·scale: dx = rstd·(u - x·rstd²·mean(u·x)).
   gradient: (node, [g, rstdGradient], ops) => {
     if (rstdGradient)
       throw shapeError("rmsNorm", "its statistic is not differentiable", {
@@ -123,11 +143,10 @@ const rmsNormOp = defineOp<NormAttrs>({
     if (!g) return [undefined, undefined];
     const [x, scale] = node.inputs as [Tensor, Tensor];
     const rstd = ops.outputTensor(node as never, 1);
-    const h = ops.mul(x, rstd);
-    const u = ops.mul(g, scale);
-    const dx = ops.mul(ops.sub(u, ops.mul(h, ops.mean(ops.mul(u, h), { axes: [-1], keepDims: true }))), rstd);
-    const rows = x.shape.map((_, i) => i).slice(0, -1);
-    return [dx, ops.sum(ops.mul(g, h), { axes: rows })];
+    const gx = ops.mul(g, x);
+    const slope = ops.mul(weightedRows(gx, scale, 1 / x.size(-1), ops), ops.mul(rstd, rstd));
+    const dx = ops.mul(ops.sub(ops.mul(g, scale), ops.mul(x, slope)), rstd);
+    return [dx, weightedColumns(gx, rstd, ops)];
   },
   lower: (emit, inputs, node) => {
     const attributes = { epsilon: { float: node.attrs.epsilon }, axis: { int: -1 } };

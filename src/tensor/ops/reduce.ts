@@ -2,7 +2,7 @@
  * Reductions over axes.
  * @module
  */
-import { apply, type Tensor } from "../graph.ts";
+import { apply, type Node, type Tensor } from "../graph.ts";
 import { defineOp, type OnnxEmitter, type OpDefinition } from "../op.ts";
 import { broadcastIndices, normalizeAxes, reducedShape, requireFloat } from "../shape.ts";
 import { type Shape, sameShape, sizeOf } from "../types.ts";
@@ -17,7 +17,7 @@ interface ReduceAttrs {
 function reduction(
   name: string,
   rules: {
-    readonly onnx: (emit: OnnxEmitter, inputs: readonly string[], attrs: ReduceAttrs) => string[];
+    readonly onnx: (emit: OnnxEmitter, inputs: readonly string[], node: Node<ReduceAttrs>) => string[];
     readonly start: number;
     readonly combine: (kept: number, value: number) => number;
     readonly gradient: OpDefinition<ReduceAttrs>["gradient"];
@@ -30,7 +30,7 @@ function reduction(
       return [{ dtype: "f32", shape: reducedShape(x!.shape, attrs.axes, attrs.keepDims) }];
     },
     gradient: rules.gradient,
-    lower: (emit, inputs, node) => rules.onnx(emit, inputs, node.attrs),
+    lower: rules.onnx,
     evaluate: ([x], node) => {
       const kept = reducedShape(x!.shape, node.attrs.axes, true);
       const data = new Float64Array(sizeOf(kept)).fill(rules.start);
@@ -45,8 +45,21 @@ function reduction(
 
 const keepAttribute = (attrs: ReduceAttrs) => ({ keepdims: { int: attrs.keepDims ? 1 : 0 } });
 
+/** What a tensor is the square of; undefined where it is none. */
+function rootOf(x: Tensor): Tensor | undefined {
+  const [a, b] = x.node.inputs;
+  const isSquare = x.node.op.name === "mul" && a!.node === b!.node && a!.index === b!.index;
+  return isSquare ? a : undefined;
+}
+
 const sumOp = reduction("sum", {
-  onnx: (emit, [x], attrs) => emit.node("ReduceSum", [x!, emit.ints(attrs.axes)], keepAttribute(attrs)),
+  onnx: (emit, [x], { attrs, inputs }) => {
+    const axes = emit.ints(attrs.axes);
+    // The sum of all squares (norms of gradients) in one pass; over some axes the runtime's kernel is the slower one.
+    const root = attrs.axes.length === inputs[0]!.rank ? rootOf(inputs[0]!) : undefined;
+    if (root) return emit.node("ReduceSumSquare", [emit.nameOf(root), axes], keepAttribute(attrs));
+    return emit.node("ReduceSum", [x!, axes], keepAttribute(attrs));
+  },
   start: 0,
   combine: (kept, value) => kept + value,
   gradient: (node, [g], ops) => {
@@ -56,7 +69,7 @@ const sumOp = reduction("sum", {
 });
 
 const maxOp = reduction("max", {
-  onnx: (emit, [x], attrs) => emit.node("ReduceMax", [x!, emit.ints(attrs.axes)], keepAttribute(attrs)),
+  onnx: (emit, [x], { attrs }) => emit.node("ReduceMax", [x!, emit.ints(attrs.axes)], keepAttribute(attrs)),
   start: Number.NEGATIVE_INFINITY,
   combine: Math.max,
   // Equal maxima share the gradient evenly.

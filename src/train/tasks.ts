@@ -2,6 +2,8 @@
  * The tasks that recipes may name.
  * @module
  */
+import { prepareJointGrpo1 } from "./joint-grpo-stage-1.ts";
+import { prepareJointGrpo2 } from "./joint-grpo-stage-2.ts";
 import type { TaskName } from "./recipe.ts";
 import type { PrepareTask } from "./task.ts";
 import { prepareClip } from "./train-clip.ts";
@@ -12,6 +14,8 @@ import { prepareVlmGround } from "./train-vlm-ground.ts";
 
 const prepared: Record<TaskName, PrepareTask> = {
   clip: prepareClip,
+  "joint-grpo-1": prepareJointGrpo1,
+  "joint-grpo-2": prepareJointGrpo2,
   vae: prepareVae,
   vdm: prepareVdm,
   vlm: prepareVlm,

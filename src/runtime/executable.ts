@@ -35,7 +35,10 @@ export interface CompileOptions {
   readonly device?: Provider;
   /** Weights bound into the compiled graph; parameters without one are fed at every run. */
   readonly weights?: WeightBinding | undefined;
-  /** Threads inside one op; default one a core. */
+  /**
+   * Threads inside one op; default one a core. On the CPU results do not depend on it (tests hold operators and training
+   * to the same bits on one thread and on two); GPUs add in any order, so last bits may differ from run to run there.
+   */
   readonly threads?: number | undefined;
   /** Lower as training graphs are, also without gradients. */
   readonly forTraining?: boolean | undefined;

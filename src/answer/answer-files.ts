@@ -7,7 +7,7 @@ import { access, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { isVansError } from "../base/errors.ts";
-import { type SheetRow, writeContactSheet, writeMp4 } from "../media/index.ts";
+import { frameOf, type SheetRow, writeContactSheet, writeMp4 } from "../media/index.ts";
 import { unwritable } from "../media/media-errors.ts";
 import { writeFileAtomically } from "../weights/index.ts";
 import type { AnsweredSample, AnswerReport } from "./answer-event.ts";
@@ -81,7 +81,10 @@ function sheetOf(report: AnswerReport, sample: AnsweredSample): Parameters<typeo
   const { input, settings, suite } = report;
   const many = report.samples.length > 1 ? `, future ${sample.sample - settings.firstSample + 1}` : "";
   const rows: SheetRow[] = [
-    { label: `input${input.path === undefined ? "" : `: ${basename(input.path)}`}`, frames: input.frames },
+    {
+      label: `input${input.path === undefined ? "" : `: ${basename(input.path)}`}`,
+      frames: input.isStill ? [frameOf(input.frames, 0)] : input.frames,
+    },
     { label: `answer${many}`, frames: sample.clip },
   ];
   return {

@@ -73,7 +73,11 @@ function runProbe(device: Provider, signal: AbortSignal | undefined): Promise<Pr
     });
     let out = "";
     let words = "";
-    const timer = setTimeout(() => child.kill("SIGKILL"), PROBE_SECS * 1000);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill("SIGKILL");
+    }, PROBE_SECS * 1000);
     const onAbort = (): void => void child.kill("SIGKILL");
     signal?.addEventListener("abort", onAbort);
     child.stdout.on("data", (chunk: Buffer) => {
@@ -96,6 +100,10 @@ function runProbe(device: Provider, signal: AbortSignal | undefined): Promise<Pr
     child.on("close", (code, killed) => {
       const line = out.trim().split("\n").at(-1) ?? "";
       if (code === 0 && line.startsWith("{")) return settle(JSON.parse(line) as ProbeReply);
+      if (isLate) {
+        settle({ ok: false, found: `no answer within ${PROBE_SECS} s` });
+        return;
+      }
       const last = words.trim().split("\n").at(-1)?.slice(0, 300) ?? "";
       const how = killed === null ? `it ended with code ${code}` : `it was ended by ${killed}`;
       settle({

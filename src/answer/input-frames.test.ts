@@ -88,6 +88,9 @@ describe("readInputFrames", () => {
     expect([file.frames.height, file.frames.width]).toEqual([32, 48]);
     expect([file.vlmFrames.frameCount, file.vlmFrames.height, file.vlmFrames.width]).toEqual([6, 64, 64]);
     expect(levelsOf(file.vlmFrames)).toEqual([0, 10, 15, 24, 29, 39]);
+    // Room for four frames at a time: the same in three turns.
+    const inTurns = await readInputFrames(path, { ...options, sourceBytes: 4 * 64 * 64 * 3 });
+    expect(inTurns).toEqual(file);
   });
 
   it("crops or stretches, as the suite says", async () => {

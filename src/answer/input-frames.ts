@@ -56,7 +56,6 @@ export interface InputFrames extends FrameTimes {
 
 /** A clip may be this much longer than the suite's input before it counts as longer: files round durations. */
 const DURATION_SLACK = 1.02;
-/** Frames of the source are held for so many bytes at a time. */
 const SOURCE_BYTES = 128 * 2 ** 20;
 
 /**
@@ -92,6 +91,8 @@ export interface InputOptions {
   readonly settings: AnswerSettings;
   /** Pixels along one side of a merge cell of the language model. */
   readonly vlmCell: number;
+  /** Frames of the source are held for so many bytes at a time; default 128 MiB. Large frames are read in turns. */
+  readonly sourceBytes?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -113,7 +114,10 @@ async function fromFile(path: string, options: InputOptions): Promise<InputFrame
   const collected = new FrameCollector(info, times, options);
   const distinct = times.isStill ? [0] : times.timesSecs;
   let lostFrames = 0;
-  const step = Math.max(1, Math.floor(SOURCE_BYTES / (info.height * info.width * 3)));
+  const step = Math.max(
+    1,
+    Math.floor((options.sourceBytes ?? SOURCE_BYTES) / (info.height * info.width * 3)),
+  );
   for (let at = 0; at < distinct.length; at += step) {
     throwIfAborted(signal);
     const part = await readClip(path, { ...abort, timesSecs: distinct.slice(at, at + step) });

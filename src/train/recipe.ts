@@ -57,7 +57,16 @@ const common = {
 };
 
 /** The tasks that exist; each has a file `train-<task>.ts`. */
-export const TASKS = ["vae", "clip", "vlm-ground", "vlm", "vdm", "joint-grpo-1", "joint-grpo-2"] as const;
+export const TASKS = [
+  "vae",
+  "clip",
+  "i3d",
+  "vlm-ground",
+  "vlm",
+  "vdm",
+  "joint-grpo-1",
+  "joint-grpo-2",
+] as const;
 export type TaskName = (typeof TASKS)[number];
 
 const recipeSchema = z.strictObject({ task: z.enum(TASKS), ...common });

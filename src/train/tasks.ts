@@ -7,6 +7,7 @@ import { prepareJointGrpo2 } from "./joint-grpo-stage-2.ts";
 import type { TaskName } from "./recipe.ts";
 import type { PrepareTask } from "./task.ts";
 import { prepareClip } from "./train-clip.ts";
+import { prepareI3d } from "./train-i3d.ts";
 import { prepareVae } from "./train-vae.ts";
 import { prepareVdm } from "./train-vdm.ts";
 import { prepareVlm } from "./train-vlm.ts";
@@ -14,6 +15,7 @@ import { prepareVlmGround } from "./train-vlm-ground.ts";
 
 const prepared: Record<TaskName, PrepareTask> = {
   clip: prepareClip,
+  i3d: prepareI3d,
   "joint-grpo-1": prepareJointGrpo1,
   "joint-grpo-2": prepareJointGrpo2,
   vae: prepareVae,

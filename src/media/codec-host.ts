@@ -31,6 +31,12 @@ const STDERR_KEPT = 2000;
 /** On a machine that is busy with training, starting a process has been seen to take half a minute. */
 const STARTUP_SECS = 120;
 
+/** Living processes; they end with this one. */
+const alive = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of alive) child.kill("SIGKILL");
+});
+
 interface Host {
   readonly child: ChildProcess;
   stderr: string;
@@ -126,6 +132,8 @@ function startHost(): Host {
     stdio: ["ignore", "ignore", "pipe", "ipc"],
     env: { ...process.env, NODE_OPTIONS: "" },
   });
+  alive.add(child);
+  child.on("exit", () => alive.delete(child));
   const host: Host = { child, stderr: "", hasSpoken: false, idleTimer: undefined };
   child.stderr?.on("data", (chunk: Buffer) => {
     host.stderr = (host.stderr + chunk.toString("utf8")).slice(-STDERR_KEPT);

@@ -2,6 +2,7 @@
  * The codec process: reads one task after another from its parent and does it. Never imported by the rest.
  * @module
  */
+import { Worker } from "node:worker_threads";
 import { VansError } from "../base/errors.ts";
 import type { CodecReply, CodecRequest, CodecTask, SentFrame } from "./codec-protocol.ts";
 import { corrupt, notEncoded } from "./media-errors.ts";
@@ -26,6 +27,16 @@ class FrameQueue {
   }
 }
 
+/**
+ * A decoder that hangs also blocks this thread, so that it would not notice the end of its parent. This second thread
+ * does.
+ */
+function watchParent(): void {
+  const code = `setInterval(() => process.ppid === ${process.ppid} || process.kill(process.pid, "SIGKILL"), 2000)`;
+  new Worker(code, { eval: true, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 8 } }).unref();
+}
+let isWatching = false;
+
 let frames = new FrameQueue();
 let lastProgress = 0;
 
@@ -48,6 +59,8 @@ async function run(task: CodecTask, queue: FrameQueue): Promise<void> {
   switch (task.kind) {
     case "probe":
     case "read": {
+      if (!isWatching) watchParent();
+      isWatching = true;
       const { openMedia } = await import("./open-media.ts");
       const media = await openMedia(task.path, progress);
       try {

@@ -17,16 +17,10 @@ import {
   visionTokenCount,
 } from "../models/qwen25vl/index.ts";
 import type { LoraOptions, Params } from "../nn/index.ts";
+import { drawableCaption } from "../rewards/index.ts";
 import type { Feeds } from "../runtime/index.ts";
 import { f32, input, type NdArray, type Tensor, type WeightBinding } from "../tensor/index.ts";
-import {
-  expandPads,
-  isWellFormed,
-  loadTokenizer,
-  parseAnswer,
-  renderChat,
-  type Tokenizer,
-} from "../text/index.ts";
+import { expandPads, isWellFormed, loadTokenizer, renderChat, type Tokenizer } from "../text/index.ts";
 import type { WorldSample } from "../world/index.ts";
 import { throughVideo } from "./through-video.ts";
 import { vlmFrames } from "./vlm-config.ts";
@@ -47,8 +41,8 @@ export interface CaptionResponse {
   /** Of the cached decoding that drew them, at the temperature of the drawing. */
   readonly logProbs: Float32Array;
   readonly text: string;
-  /** The caption of a well-formed response; undefined otherwise, so that no thinking reaches the video model. */
-  readonly caption: string | undefined;
+  /** The caption that may be drawn (`drawableCaption`): no thinking reaches the video model. */
+  readonly caption: string | null;
   readonly isWellFormed: boolean;
   /** False where the response was cut off at its greatest length. */
   readonly isFinished: boolean;
@@ -158,13 +152,12 @@ export class CaptionPolicy {
       }
       const responses = next.value.map(({ tokens, logProbs, stop }, row): CaptionResponse => {
         const text = this.#tokenizer.decode([...tokens], { skipSpecialTokens: true });
-        const isGood = stop === "token" && isWellFormed(text);
         return {
           tokens,
           logProbs,
           text,
-          caption: isGood ? parseAnswer(text).caption : undefined,
-          isWellFormed: isGood,
+          caption: drawableCaption(text),
+          isWellFormed: isWellFormed(text),
           isFinished: stop === "token",
           entropy: entropies[row]!.sum / Math.max(1, entropies[row]!.count),
         };

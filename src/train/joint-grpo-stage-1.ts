@@ -9,7 +9,8 @@
  * Deviations from the paper:
  * 1. The ratio's clip range is 0.2, not 1e-3: the latter belongs to the video model's dimension-averaged ratio (Flow-GRPO).
  *    With one update a rollout, the default and what the released numbers suggest, it has no effect.
- * 2. A response that breaks the format gets 0 from every reward and is not drawn; the paper leaves this open.
+ * 2. A response without an answer block outside of its thinking has no caption: it gets 0 from every reward and nothing is
+ *    drawn; the paper leaves this open.
  * 3. All videos of a group start from the same noise, so that rewards differ by their captions alone, and captions that
  *    are equal are drawn once.
  * 4. The deviation has 1e-4 added (Flow-GRPO), population form as in the paper. A group without spread teaches nothing:
@@ -28,6 +29,13 @@ import type { Clip } from "../media/clip.ts";
 import { bestRougeL, captionEventVerdict } from "../metrics/index.ts";
 import { initQwen, qwenLora } from "../models/qwen25vl/index.ts";
 import { compileTrainStep, Params } from "../nn/index.ts";
+import {
+  combineRewards,
+  PAPER_REWARDS,
+  type RewardTable,
+  type Rollout,
+  rewardMetrics,
+} from "../rewards/index.ts";
 import { compile, type Feeds } from "../runtime/index.ts";
 import { f32, input, type NdArray } from "../tensor/index.ts";
 import { candidates, type WorldSample } from "../world/index.ts";
@@ -43,7 +51,7 @@ import {
   type ReplaySizes,
   replayFeeds,
 } from "./caption-policy.ts";
-import { GRPO_REWARDS, moments, needsVideo, RewardJudge } from "./grpo-rewards.ts";
+import { looksAtVideo, moments, openRewards, rewardWeightsSchema } from "./grpo-rewards.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
 import { DEFAULT_POOL, poolSamples } from "./sample-pool.ts";
@@ -60,16 +68,12 @@ const settingsSchema = z.strictObject({
   firstSeed: z.int().nonnegative().default(DEFAULT_POOL.firstSeed),
   /** G: responses to each prompt. */
   group: z.int().min(2).default(8),
-  /** λ of each reward; 0 leaves it out, and with it the drawing of videos where none needs them. */
-  rewards: z
-    .strictObject({
-      format: z.number().default(1),
-      rougeL: z.number().default(1),
-      clipVideo: z.number().default(1),
-      clipText: z.number().default(0),
-      event: z.number().default(0),
-    })
-    .prefault({}),
+  /** λ of each reward; 0 leaves it out, and with the last one that looks at videos their drawing. */
+  rewards: rewardWeightsSchema.prefault(PAPER_REWARDS.stage1),
+  /** What ROUGE-L compares with: the sample's reference caption (the paper), or all paraphrases of the right event. */
+  references: z.enum(["caption", "paraphrases"]).default("caption"),
+  /** CLIP looks at every so many frames. */
+  clipEveryFrames: z.int().positive().default(2),
   /** Sum the rewards and normalise the sum in the group, or normalise each first (GDPO). */
   advantageOrder: z.enum(["sum-then-normalize", "normalize-then-sum"]).default("sum-then-normalize"),
   advantageRule: z
@@ -179,38 +183,40 @@ export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
     (await replayGraph.run({ ...feeds, ...adapters }))["logProb"]!;
 
   // Rewards.
-  const rewardNames = GRPO_REWARDS.filter((name) => settings.rewards[name] !== 0);
   const answerSettings = {
     ...suite.manifest.answer,
     ...(settings.drawSteps !== undefined && { steps: settings.drawSteps }),
   };
   const frozen = await openSuiteModels(suite, answerSettings, { threads });
-  const judge = await RewardJudge.open(
-    suite,
-    rewardNames,
-    { throughAutoencoder: (clip) => frozen.throughAutoencoder(clip, {}) },
+  const { set: rewards, release: releaseRewards } = await openRewards(suite, settings.rewards, {
+    throughAutoencoder: (clip) => frozen.throughAutoencoder(clip, {}),
+    everyFrames: settings.clipEveryFrames,
     threads,
-  );
-  const isDrawn = rewardNames.some(needsVideo);
+  });
+  const isDrawn = rewards.names.some(looksAtVideo);
 
   /** Rewards of a group, one row a response; equal captions are drawn once. */
   const rewardsOf = async (
     sample: WorldSample,
     responses: readonly CaptionResponse[],
     signal: AbortSignal | undefined,
-  ): Promise<{ readonly rows: number[][]; readonly drawn: number }> => {
+  ): Promise<{ readonly rows: RewardTable["rows"]; readonly drawn: number }> => {
     const clips = new Map<string, Clip>();
-    const rows: number[][] = [];
     const references = isDrawn ? await frozen.references(throughVideo(sample.input), { signal }) : undefined;
-    for (const { caption } of responses) {
-      if (references && caption !== undefined && !clips.has(caption))
+    const rollouts: Rollout[] = [];
+    for (const { text, caption } of responses) {
+      if (references && caption !== null && !clips.has(caption))
         clips.set(caption, await frozen.draw({ references, caption, seed: sample.seed }, { signal }));
-      const clip = caption === undefined ? undefined : clips.get(caption);
-      const row: number[] = [];
-      for (const name of rewardNames) row.push(await judge.score(name, { sample, caption, clip }));
-      rows.push(row);
+      rollouts.push({
+        text,
+        caption,
+        video: caption === null ? null : (clips.get(caption) ?? null),
+        referenceCaptions: settings.references === "caption" ? [sample.caption] : sample.paraphrases,
+        referenceVideo: sample.output,
+        sample,
+      });
     }
-    return { rows, drawn: clips.size };
+    return { rows: (await rewards.score(rollouts, { signal })).rows, drawn: clips.size };
   };
 
   const rollOut = async (
@@ -241,37 +247,33 @@ export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
       const adapters = adaptersOf(await step.state());
       const { prompts, responses } = await rollOut(at, adapters, fold(key, "tokens"), signal);
       const all = responses.flat();
-      const rewards: number[][] = [];
+      const rows: (readonly number[])[] = [];
       let drawn = 0;
       for (const [p, own] of responses.entries()) {
         throwIfAborted(signal);
         const judged = await rewardsOf(prompts[p]!.sample, own, signal);
-        rewards.push(...judged.rows);
+        rows.push(...judged.rows);
         drawn += judged.drawn;
       }
       // Groups by the place of their prompt: two samples may ask the same question.
       const groups = all.map((_, i) => Math.floor(i / group));
-      const weights = rewardNames.map((name) => settings.rewards[name]);
-      const advantages = combinedAdvantages(rewards, groups, {
-        weights,
+      const advantages = combinedAdvantages(rows, groups, {
+        weights: rewards.weights,
         order: settings.advantageOrder,
         rule: ADVANTAGE_RULES[settings.advantageRule],
       });
-      const totals = rewards.map((row) => row.reduce((sum, value, k) => sum + weights[k]! * value, 0));
+      const table: RewardTable = { names: rewards.names, weights: rewards.weights, rows };
+      const totals = combineRewards(table, { normalise: "none" });
       const spread = prompts.map((_, p) => moments(totals.slice(p * group, (p + 1) * group)).std);
       const metrics: Record<string, number> = {
         ...responseMetrics(all),
+        ...rewardMetrics(table),
         reward: moments(totals).mean,
         reward_std: moments(spread).mean,
         frac_reward_zero_std: groupsWithout(advantages, group) / prompts.length,
         videos_drawn: drawn,
         advantages_abs_mean: moments(advantages.map(Math.abs)).mean,
       };
-      for (const [k, name] of rewardNames.entries()) {
-        const { mean, std } = moments(rewards.map((row) => row[k]!));
-        metrics[`rewards/${name}/mean`] = mean;
-        metrics[`rewards/${name}/std`] = std;
-      }
       if (advantages.every((advantage) => advantage === 0)) return { loss: 0, skipped: 1, ...metrics };
 
       // From here on the state changes, so nothing stops an update half way.
@@ -344,7 +346,7 @@ export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
       await replayGraph.release();
       await policy.release();
       await frozen.release();
-      await judge.release();
+      await releaseRewards();
     },
   };
 };

@@ -33,6 +33,7 @@ import { rougeL } from "../metrics/index.ts";
 import { qwenLora } from "../models/qwen25vl/index.ts";
 import { DitRunner, flowMatchGrid, initDit, pickReferenceFrames, Vae } from "../models/wan/index.ts";
 import { compileTrainStep, Params } from "../nn/index.ts";
+import { combineRewards, PAPER_REWARDS, type RewardTable, rewardMetrics } from "../rewards/index.ts";
 import { compile, type Feeds } from "../runtime/index.ts";
 import { f32, grad, input, mul, type NdArray, sizeOf, sum } from "../tensor/index.ts";
 import type { WorldSample } from "../world/index.ts";
@@ -42,7 +43,7 @@ import { flowPolicyLoss } from "./flow-policy-loss.ts";
 import { type FlowTransition, rolloutFlow } from "./flow-rollout.ts";
 import { packCoefficients, SDE_SCHEMES, type SdeScheme } from "./flow-sde.ts";
 import { frameSheet } from "./frame-sheet.ts";
-import { GRPO_REWARDS, moments, RewardJudge } from "./grpo-rewards.ts";
+import { moments, openRewards, rewardWeightsSchema } from "./grpo-rewards.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
 import { DEFAULT_POOL, poolSamples } from "./sample-pool.ts";
@@ -60,13 +61,10 @@ const settingsSchema = z.strictObject({
   group: z.int().min(2).default(8),
   /** Rows that run at once, in rollout and replay; divides the group. */
   rows: z.int().positive().default(4),
-  rewards: z
-    .strictObject({
-      clipVideo: z.number().default(1),
-      clipText: z.number().default(1),
-      event: z.number().default(0),
-    })
-    .prefault({}),
+  /** λ of each reward; 0 leaves it out. */
+  rewards: rewardWeightsSchema.prefault(PAPER_REWARDS.stage2),
+  /** CLIP looks at every so many frames. */
+  clipEveryFrames: z.int().positive().default(2),
   advantageOrder: z.enum(["sum-then-normalize", "normalize-then-sum"]).default("sum-then-normalize"),
   advantageRule: z
     .enum(Object.keys(ADVANTAGE_RULES) as [keyof typeof ADVANTAGE_RULES, ...(keyof typeof ADVANTAGE_RULES)[]])
@@ -160,16 +158,11 @@ export const prepareJointGrpo2: PrepareTask = async (recipe, context) => {
       frameRateHz: answer.frameRateHz,
     });
   };
-  const rewardNames = GRPO_REWARDS.filter(
-    (name): name is keyof typeof settings.rewards =>
-      name in settings.rewards && settings.rewards[name as keyof typeof settings.rewards] !== 0,
-  );
-  const judge = await RewardJudge.open(
-    suite,
-    rewardNames,
-    { throughAutoencoder: async (clip) => decode(await encode(clip)) },
+  const { set: rewards, release: releaseRewards } = await openRewards(suite, settings.rewards, {
+    throughAutoencoder: async (clip) => decode(await encode(clip)),
+    everyFrames: settings.clipEveryFrames,
     threads,
-  );
+  });
 
   // The loss as a function of the velocity, with its gradient there.
   const leaf = (name: string) => input(name, shape);
@@ -237,11 +230,11 @@ export const prepareJointGrpo2: PrepareTask = async (recipe, context) => {
           signal,
         });
         const good = responses!.filter(
-          ({ caption }) => caption !== undefined && rougeL(sample.caption, caption) >= settings.anchorRougeL,
+          ({ caption }) => caption !== null && rougeL(sample.caption, caption) >= settings.anchorRougeL,
         );
         drawn += responses!.length;
         passed += good.length;
-        anchor = good[0]?.caption;
+        anchor = good[0]?.caption ?? undefined;
       }
       if (anchor === undefined) {
         passedOver++;
@@ -305,28 +298,34 @@ export const prepareJointGrpo2: PrepareTask = async (recipe, context) => {
 
       // Rollouts and rewards.
       const chunks: Chunk[] = [];
-      const rewards: number[][] = [];
+      const scores: (readonly number[])[] = [];
       for (const [g, { sample, anchor, condition }] of groups.entries()) {
         for (let from = 0; from < group; from += rows) {
           const rolled = await rollOut(condition, adapters, isTrained, fold(key, "rollout", g, from), signal);
           chunks.push({ condition, trained: rolled.trained, from: g * group + from });
-          for (const clip of rolled.clips) {
-            const row: number[] = [];
-            for (const name of rewardNames)
-              row.push(await judge.score(name, { sample, caption: anchor, clip }));
-            rewards.push(row);
-          }
+          const rollouts = rolled.clips.map((video) => ({
+            caption: anchor,
+            video,
+            referenceVideo: sample.output,
+            sample,
+          }));
+          scores.push(...(await rewards.score(rollouts, { signal })).rows);
         }
       }
-      const weights = rewardNames.map((name) => settings.rewards[name]);
+      const table: RewardTable = { names: rewards.names, weights: rewards.weights, rows: scores };
       const advantages = combinedAdvantages(
-        rewards,
-        rewards.map((_, i) => Math.floor(i / group)),
-        { weights, order: settings.advantageOrder, rule: ADVANTAGE_RULES[settings.advantageRule] },
+        scores,
+        scores.map((_, i) => Math.floor(i / group)),
+        {
+          weights: rewards.weights,
+          order: settings.advantageOrder,
+          rule: ADVANTAGE_RULES[settings.advantageRule],
+        },
       ).map((a) => Math.min(Math.max(a, -settings.advantageClamp), settings.advantageClamp));
-      const totals = rewards.map((row) => row.reduce((total, value, k) => total + weights[k]! * value, 0));
+      const totals = combineRewards(table, { normalise: "none" });
       const spreads = groups.map((_, g) => moments(totals.slice(g * group, (g + 1) * group)).std);
       const metrics: Record<string, number> = {
+        ...rewardMetrics(table),
         reward: moments(totals).mean,
         reward_std: moments(spreads).mean,
         frac_reward_zero_std: spreads.filter((spread) => spread === 0).length / groups.length,
@@ -336,11 +335,6 @@ export const prepareJointGrpo2: PrepareTask = async (recipe, context) => {
         "anchors/rougeL": moments(groups.map(({ sample, anchor }) => rougeL(sample.caption, anchor))).mean,
         window_first: first,
       };
-      for (const [k, name] of rewardNames.entries()) {
-        const { mean, std } = moments(rewards.map((row) => row[k]!));
-        metrics[`rewards/${name}/mean`] = mean;
-        metrics[`rewards/${name}/std`] = std;
-      }
       if (advantages.every((advantage) => advantage === 0)) return { loss: 0, skipped: 1, ...metrics };
 
       // From here on the state changes, so nothing stops an update half way.
@@ -417,7 +411,7 @@ export const prepareJointGrpo2: PrepareTask = async (recipe, context) => {
         writer.release(),
         texts.release(),
         vae.release(),
-        judge.release(),
+        releaseRewards(),
       ]);
       await lossGraph.release();
       await held.release();

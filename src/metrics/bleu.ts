@@ -4,6 +4,9 @@
  *
  * Sources: Papineni et al., "BLEU" (2002); nltk/translate/bleu_score.py; sacrebleu/metrics/bleu.py and
  * sacrebleu/tokenizers/tokenizer_13a.py.
+ *
+ * Range 0 … 1 (nltk) or 0 … 100 (sacrebleu), 1 or 100 only for equal texts. What games it: frequent phrases that all
+ * captions share; a caption of other words for the same event scores low.
  * @module
  */
 import { collapseSpaces, strip, stripEnd } from "../text/whitespace.ts";

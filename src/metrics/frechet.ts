@@ -4,6 +4,7 @@
  * `|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½)`, in double precision. The trace of the root is the sum of the singular
  * values of `X₁X₂ᵀ` (centred features) or of the roots of the eigenvalues of `Σ₁^½ Σ₂ Σ₁^½`, whichever is smaller;
  * both are symmetric and hold for singular covariances (fewer samples than features).
+ * Range 0 … ∞. What games it and what it depends on: see `fvd.ts`.
  * Dowson and Landau, "The Fréchet distance between multivariate normal distributions" (1982).
  * @module
  */

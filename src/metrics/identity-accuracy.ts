@@ -8,6 +8,8 @@
  * rather than the last: an object may be gone or hidden at the end (a pricked balloon, a covered plate), while the first
  * frames always show it, whatever event the answer goes on to show. So the measure asks about the object and not once more
  * about the event.
+ *
+ * Range: a share, 0 … 1; a guess is right in one of four. What games it: a video that holds still shows the right object.
  * @module
  */
 import type { Clip } from "../media/clip.ts";

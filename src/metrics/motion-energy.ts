@@ -1,5 +1,9 @@
 /**
- * Motion energy: how much happens in a clip at all.
+ * Motion energy: how much happens in a clip at all. Ours; the mean absolute frame difference. It catches videos that hold
+ * still, which similarities to a reference reward.
+ *
+ * Range 0 … 255 levels; truths of the playroom lie at 0.2 … 5. It is no goal: read it against the truth's. What games it:
+ * flicker, noise and cuts count as motion.
  * @module
  */
 import type { Clip } from "../media/clip.ts";

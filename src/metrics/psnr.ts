@@ -1,5 +1,8 @@
 /**
- * Peak signal-to-noise ratio: how near two clips are, pixel by pixel.
+ * Peak signal-to-noise ratio: how near two clips are, pixel by pixel: `10·log10(255² / mean squared error)` in dB.
+ *
+ * Range 0 … 99 dB (equal clips count as 99). What games it: a still scene. Repeating the last input frame scores about 27 dB
+ * on the playroom, so it measures autoencoders, never events.
  * @module
  */
 import { VansError } from "../base/errors.ts";

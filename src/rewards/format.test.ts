@@ -1,4 +1,5 @@
 /** The format reward: the table of cases that trip up format rewards, and what may be drawn. @module */
+import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ANSWER_TAGS, formatAnswer, strip } from "../text/index.ts";
@@ -45,6 +46,21 @@ describe("format reward", () => {
     expect(formatScore(response)).toBe(score);
     expect(await formatReward.make({})({ text: response }, {})).toBe(score);
     expect(drawableCaption(response)).toBe(caption);
+  });
+
+  it("agrees with the reference case of rules, and never draws what lies outside of an answer block", async () => {
+    const path = new URL("../../conformance/rules/captions.json", import.meta.url);
+    const rows = JSON.parse(await readFile(path, "utf8")) as {
+      text: string;
+      caption: string;
+      format: 0 | 1;
+    }[];
+    expect(rows.length).toBeGreaterThan(20);
+    for (const { text, caption, format } of rows) {
+      expect(formatScore(text), text).toBe(format);
+      // Where anything is drawn, it is what the released code would draw.
+      expect([null, caption], text).toContain(drawableCaption(text));
+    }
   });
 
   it("looks at the response alone: without it, it refuses", async () => {

@@ -615,6 +615,8 @@ const geometry = ({ strides, padsBefore, padsAfter }: ConvSetting) => ({ strides
 /** Functions that are made of ops: the combinations that models use. */
 export const COMPOSITE_CASES: Readonly<Record<string, Make>> = {
   mean: reduction(mean, plain),
+  "sum of squares": reduction((x, options) => sum(mul(x, x), options), plain),
+  "sum of all squares": unary((x) => sum(mul(x, x))),
   linear: fc.tuple(shapeOf(0, 3), size, size, flag).map(([lead, width, out, hasBias]) => {
     const fed: Record<string, Fed> = {
       x: { shape: [...lead, width], values: plain },

@@ -67,6 +67,7 @@ it("finds all right where all is right, and draws equal captions once", async ()
     reconstructionPsnrDb: 99,
     videoEventAccuracyFromTruth: 1,
     videoEventAccuracy: 1,
+    videoPsnrDb: 99,
     identityAccuracy: 1,
     identityAccuracyNoReferences: 0,
   });

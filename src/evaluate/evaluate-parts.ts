@@ -194,8 +194,12 @@ class SampleRun {
     const { caption } = this.#item.sample;
     const clip = await this.#video("video-from-truth", caption, "seen");
     const verdict = await this.#eventVerdict(clip);
+    const [truth] = await this.#shownEvents();
     return {
-      values: { videoEventAccuracyFromTruth: asNumber(verdict.isRight) },
+      values: {
+        videoEventAccuracyFromTruth: asNumber(verdict.isRight),
+        videoPsnrDbFromTruth: psnrDb(truth!, clip),
+      },
       texts: { caption, nearest: this.#eventName(verdict) },
       clip,
     };
@@ -210,6 +214,7 @@ class SampleRun {
     return {
       values: {
         videoEventAccuracy: asNumber(verdict.isRight),
+        videoPsnrDb: psnrDb(truth!, clip),
         identityAccuracy: asNumber(identity.isRight),
         motionEnergy: motionEnergy(clip),
         motionEnergyTruth: motionEnergy(truth!),

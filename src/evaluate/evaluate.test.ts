@@ -67,7 +67,7 @@ it("evaluates in pieces, goes on after a stop, and reports all of it", { timeout
   expect(computed).toBe(19);
   const json = reportSchema.parse(JSON.parse(await readFile(join(out, "report.json"), "utf8")));
   expect(json).toEqual(report);
-  expect(Object.keys(report.metrics.all)).toHaveLength(16);
+  expect(Object.keys(report.metrics.all)).toHaveLength(18);
   expect(report.metrics.procedural.templateRate).toMatchObject({ value: 1, n: 2 });
   expect(report.metrics.all.captionLengthWords).toMatchObject({ value: 5, n: 4 });
   expect(report.metrics.all.videoEventAccuracy!.n).toBe(4);

@@ -21,7 +21,13 @@ import { VansError } from "../base/errors.ts";
 import { MANIFEST_NAME, type ManifestRow, readManifest } from "../data/index.ts";
 import { EVALUATION_SEED_START, sampleForSeed, worldVersion } from "../world/index.ts";
 import { Journal } from "./journal.ts";
-import { EVALUATION_PARTS, type EvaluationPart, METRICS, withNeededParts } from "./metric-table.ts";
+import {
+  EVALUATION_PARTS,
+  type EvaluationPart,
+  MEASURES_VERSION,
+  METRICS,
+  withNeededParts,
+} from "./metric-table.ts";
 import type { PartRow } from "./part-row.ts";
 import { isPictureName, PICTURES_FOLDER } from "./pictures.ts";
 import { removeFiles } from "./remove-files.ts";
@@ -106,7 +112,14 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
   const device = await chooseDevice(options.device ?? "auto", suite);
   throwIfAborted(signal);
   const journal = await Journal.open(options.out, {
-    of: { suite: hashes, settings, data: manifestSha256, worldVersion },
+    of: {
+      suite: hashes,
+      settings,
+      data: manifestSha256,
+      world: worldVersion,
+      measures: MEASURES_VERSION,
+      vans: answerVersions().vans,
+    },
     fresh: options.fresh ?? false,
   });
   const pictures = join(options.out, PICTURES_FOLDER);

@@ -20,6 +20,9 @@ export const EVALUATION_PARTS = [
 /** Name of a part. */
 export type EvaluationPart = (typeof EVALUATION_PARTS)[number];
 
+/** Counts up whenever a metric is added or defined anew, so that older results are not mixed with newer ones. */
+export const MEASURES_VERSION = 1;
+
 /** What a metric is. */
 export interface MetricDefinition {
   /** The part that it comes from; `all` for what is measured over all parts. */
@@ -75,6 +78,12 @@ export const METRICS = {
     is: "share",
     about: "end to end: videos drawn from the model's own caption that are nearer to the right event",
   },
+  videoPsnrDbFromTruth: {
+    part: "video-from-truth",
+    is: "mean",
+    about: "videos drawn from the true caption against the truth, both through the autoencoder, in dB",
+  },
+  videoPsnrDb: { part: "video", is: "mean", about: "the same end to end" },
   identityAccuracy: {
     part: "video",
     is: "share",

@@ -105,6 +105,7 @@ describe("an answer", () => {
     expect(first.timingsSecs.references).toBeGreaterThan(0);
     expect(second.timingsSecs.references).toBe(0);
     expect(second.timingsSecs.see).toBe(0);
+    expect(second.timingsSecs.load).toBe(0);
   });
 
   it("is the same with little memory, in one call, which gives everything back", async () => {

@@ -108,13 +108,14 @@ interface Models {
 export class Answerer {
   readonly suite: Suite;
   readonly device: Provider;
-  /** Seconds that opening took. */
+  /** Seconds that opening took; they count for the first answer. */
   readonly openedInSecs: number;
   readonly #models: Models;
   readonly #memory: "keep" | "low";
   readonly #clips = new Map<string, KnownClip>();
   #hashes: Promise<SuiteHashes> | undefined;
   #turn: Promise<void> = Promise.resolve();
+  #isFirst = true;
 
   constructor(suite: Suite, device: Provider, models: Models, memory: "keep" | "low", openedInSecs: number) {
     this.suite = suite;
@@ -139,7 +140,9 @@ export class Answerer {
     });
     await before;
     try {
-      return yield* new Run(this, request, question, settings).events();
+      const loadSecs = this.#isFirst ? this.openedInSecs : 0;
+      this.#isFirst = false;
+      return yield* new Run(this, request, question, settings, loadSecs).events();
     } finally {
       if (this.#memory === "low") await this.#releaseModels();
       finished();
@@ -187,26 +190,34 @@ class Run {
   readonly #question: string;
   readonly #settings: UsedSettings;
   readonly #key: Key;
+  readonly #loadSecs: number;
   readonly #clock: StageClock;
   readonly #warnings: AnswerWarning[] = [];
 
-  constructor(answerer: Answerer, request: AnswerRequest, question: string, settings: UsedSettings) {
+  constructor(
+    answerer: Answerer,
+    request: AnswerRequest,
+    question: string,
+    settings: UsedSettings,
+    loadSecs: number,
+  ) {
     this.#answerer = answerer;
     this.#request = request;
     this.#question = question;
     this.#settings = settings;
     this.#key = keyFromSeed(settings.seed);
-    this.#clock = new StageClock(answerer.openedInSecs);
+    this.#loadSecs = loadSecs;
+    this.#clock = new StageClock(loadSecs);
   }
 
   async *events(): AsyncGenerator<AnswerEvent, AnswerReport> {
-    const { suite, device, openedInSecs, inner } = this.#answerer;
+    const { suite, device, inner } = this.#answerer;
     const { samples, firstSample } = this.#settings;
     const hashes = inner.hashes();
     // Awaited at the end; a failure before that must not count as unhandled.
     hashes.catch(() => undefined);
     const { name, version } = suite.manifest;
-    yield { type: "loaded", suite: name, version, device, secs: openedInSecs };
+    yield { type: "loaded", suite: name, version, device, secs: this.#loadSecs };
     const clip = await this.#clock.measure("read", () => this.#readClip());
     const input = inputReport(clip.input);
     yield { type: "input", input };

@@ -29,7 +29,7 @@ const MOJIBAKE = new RegExp(
  * (`É…` is U+0245, `É™` is U+0259) are more likely meant as they stand. Longer sequences are never accidents.
  */
 const PLAUSIBLE =
-  /^[\u00a0-\u017f\u01a0\u01a1\u01af\u01b0\u02c6-\u02dd\u0300-\u036f\u0370-\u052f\u05b0-\u05ea\u060c-\u066f]$/u;
+  /^(?:[\u00a0-\u017f\u01a0\u01a1\u01af\u01b0\u02c6-\u02dd]|[\u0300-\u036f]|[\u0370-\u052f\u05b0-\u05ea\u060c-\u066f])$/u;
 
 const LIGATURES: Readonly<Record<string, string>> = {
   Ĳ: "IJ",

@@ -1,5 +1,5 @@
 /** The reduced I3D: its classes, its description, a few steps, and that a distance can be measured with the result. @module */
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -64,6 +64,11 @@ threads: 1
   // The first guess is even among all classes.
   expect(losses[0]).toBeCloseTo(Math.log(eventClasses().length), 5);
   expect(losses).toHaveLength(3);
+  // Stopped and continued, the same weights come out, statistics included.
+  const [whole, parts] = [join(folder, "weights.safetensors"), join(folder, "parts")];
+  for (const options of [{ untilStep: 1 }, { resume: true }])
+    for await (const _ of runTraining(recipe, taskNamed("i3d"), { runFolder: parts, ...options }));
+  expect((await readFile(join(parts, "weights.safetensors"))).equals(await readFile(whole))).toBe(true);
   await rename(join(folder, "weights.safetensors"), join(folder, "model.safetensors"));
   await writeFile(join(folder, "config.json"), JSON.stringify(playroomI3dJson(recipe.model)));
   await using meter = await FvdMeter.open(folder, { run: { threads: 1 } });

@@ -3,8 +3,8 @@
  * the Fréchet video distance compares. The released one knows 400 classes of filmed people, which drawings are not.
  *
  * Classes are `family:event`, the wrong events of a situation included, because generated videos show those too. Batch
- * norms keep their first running statistics (mean 0, variance 1) and learn scale and shift alone: batches are too small
- * here for statistics of their own, and the distance needs fixed ones anyway.
+ * norms keep the statistics that were measured at the start (`i3d-statistics.ts`) and learn scale and shift alone: batches
+ * are too small here for statistics of their own, and the distance needs fixed ones anyway.
  * @module
  */
 import { z } from "zod";
@@ -16,6 +16,7 @@ import { compileTrainStep, Params } from "../nn/index.ts";
 import { compile, type Feeds } from "../runtime/index.ts";
 import { crossEntropy, f32, i32, input, mean, type NdArray } from "../tensor/index.ts";
 import { ANSWER_FRAMES, candidates, sampleForSeed, WORLD_SIZE, type WorldSample } from "../world/index.ts";
+import { measureStatistics } from "./i3d-statistics.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
 import type { PrepareTask } from "./task.ts";
@@ -94,6 +95,10 @@ const HEAD = "logits.conv3d.weight";
 
 const isStatistic = (name: string): boolean => /\.running_(mean|var)$/.test(name);
 
+/** True where a file has everything that the network asks for. */
+const isComplete = (given: Readonly<Record<string, NdArray>>, names: Iterable<string>): boolean =>
+  [...names].every((name) => given[name] !== undefined);
+
 /** A clip of a batch: a sample and which of its candidates. */
 type Pick = readonly [sample: WorldSample, event: number];
 
@@ -111,22 +116,7 @@ export const prepareI3d: PrepareTask = async (recipe, context) => {
   const head = fresh[HEAD]!;
   // A guess among all classes at first; He's deviation would make it a confident one.
   fresh[HEAD] = f32(new Float32Array(head.data.length), head.shape);
-  const statistics = Object.fromEntries(Object.entries(fresh).filter(([name]) => isStatistic(name)));
   const params = new Map([...all.tensors].filter(([name]) => !isStatistic(name)));
-  const weightsWith = (trained: Readonly<Record<string, NdArray>>) => ({
-    weight: (name: string) => trained[name] ?? statistics[name],
-  });
-  const step = await compileTrainStep(
-    {
-      loss: mean(crossEntropy(logits, labels)),
-      params,
-      optimizer: optimizerOf(recipe, (name, tensor) => tensor.rank > 1 && !name.startsWith("logits.")),
-      clipNorm: recipe.optimizer.clipNorm,
-      ema: true,
-    },
-    firstValues(params, context, await initFile(recipe, context, "i3d"), fresh),
-    { threads: recipe.threads, stepCount: context.resumed?.step ?? 0, weights: weightsWith({}) },
-  );
   const feedsOf = (picks: readonly Pick[]): Feeds & { readonly labels: NdArray } => {
     const window = { frame: 0, frames: ANSWER_FRAMES, top: 0, left: 0, size: WORLD_SIZE, mirrored: false };
     const size = 3 * ANSWER_FRAMES * WORLD_SIZE * WORLD_SIZE;
@@ -145,14 +135,35 @@ export const prepareI3d: PrepareTask = async (recipe, context) => {
     sample,
     integer(fold(key, "event"), candidates(sample).length),
   ];
+  const drawnPicks = (root: Key): Pick[] =>
+    Array.from({ length: rows }, (_, n) => pickOf(drawSample(fold(root, n)), fold(root, n)));
+  const given = await initFile(recipe, context, "i3d");
+  const statistics =
+    given && isComplete(given, all.tensors.keys())
+      ? Object.fromEntries(Object.entries(given).filter(([name]) => isStatistic(name)))
+      : await measureStatistics(
+          config,
+          fresh,
+          feedsOf(drawnPicks(stepKey(recipe.seed, 0, "i3d-statistics")))["videos"]!,
+          recipe.threads,
+        );
+  const weightsWith = (trained: Readonly<Record<string, NdArray>>) => ({
+    weight: (name: string) => trained[name] ?? statistics[name],
+  });
+  const step = await compileTrainStep(
+    {
+      loss: mean(crossEntropy(logits, labels)),
+      params,
+      optimizer: optimizerOf(recipe, (name, tensor) => tensor.rank > 1 && !name.startsWith("logits.")),
+      clipNorm: recipe.optimizer.clipNorm,
+      ema: true,
+    },
+    firstValues(params, context, given, fresh),
+    { threads: recipe.threads, stepCount: context.resumed?.step ?? 0, weights: weightsWith({}) },
+  );
   return {
     step,
-    batch: async (at) => {
-      const root = stepKey(recipe.seed, at, "i3d-batch");
-      return feedsOf(
-        Array.from({ length: rows }, (_, n) => pickOf(drawSample(fold(root, n)), fold(root, n))),
-      );
-    },
+    batch: async (at) => feedsOf(drawnPicks(stepKey(recipe.seed, at, "i3d-batch"))),
     // How often a held-out clip is given its own class, the right events and the wrong ones alike.
     evaluate: async (weights) => {
       const exe = await compile({ logits }, { threads: recipe.threads, weights: weightsWith(weights) });

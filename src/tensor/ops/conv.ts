@@ -7,24 +7,15 @@ import { apply, type Node, type Tensor } from "../graph.ts";
 import { defineOp, type OnnxEmitter } from "../op.ts";
 import { convolvedSize, requireFloat, shapeError, stridesOf } from "../shape.ts";
 import { formatShape, type Shape, sizeOf } from "../types.ts";
+import {
+  type ConvGeometry,
+  type InputGradientAttrs,
+  spatialOf,
+  type WeightGradientAttrs,
+} from "./conv-geometry.ts";
+import { lowerWeightGradient } from "./conv-weight-gradient.ts";
 
-/** Geometry of a convolution; one entry a spatial axis. */
-export interface ConvGeometry {
-  readonly strides: readonly number[];
-  readonly padsBefore: readonly number[];
-  readonly padsAfter: readonly number[];
-}
-
-interface InputGradientAttrs extends ConvGeometry {
-  /** Spatial shape of the convolution's input. */
-  readonly spatial: Shape;
-}
-
-interface WeightGradientAttrs extends ConvGeometry {
-  readonly kernel: Shape;
-}
-
-const spatialOf = (shape: Shape): Shape => shape.slice(2);
+export type { ConvGeometry } from "./conv-geometry.ts";
 
 function outputSpatial(op: string, spatial: Shape, kernel: Shape, g: ConvGeometry): number[] {
   return spatial.map((size, i) =>
@@ -326,73 +317,6 @@ const convWeightGradientOp = defineOp<WeightGradientAttrs>({
   },
   flops: (node) => 2 * sizeOf(node.inputs[1]!.shape) * sizeOf(node.types[0]!.shape.slice(1)),
 });
-
-/**
- * The weight gradient as a matrix product over shifted copies of the input (im2col): the runtime's `Conv` with
- * the gradient as a kernel is 3-4 times slower for the small kernels of video autoencoders.
- */
-function lowerWeightGradient(
-  emit: OnnxEmitter,
-  x: string,
-  g: string,
-  xShape: Shape,
-  gShape: Shape,
-  attrs: WeightGradientAttrs,
-): string[] {
-  const { strides, padsBefore, padsAfter, kernel } = attrs;
-  const axes = kernel.map((_, i) => i + 2);
-  const [batch, channels] = xShape as [number, number];
-  const outChannels = gShape[1]!;
-  const out = spatialOf(gShape);
-  const positions = sizeOf(out);
-  const taps = sizeOf(kernel);
-  const needsPad = [...padsBefore, ...padsAfter].some((p) => p > 0);
-  const padded = needsPad
-    ? emit.node("Pad", [x, emit.ints([0, 0, ...padsBefore, 0, 0, ...padsAfter])])[0]!
-    : x;
-  const kernelStrides = stridesOf(kernel);
-  const copies: string[] = [];
-  for (let k = 0; k < taps; k++) {
-    const starts = kernel.map((size, i) => Math.floor(k / kernelStrides[i]!) % size);
-    const ends = starts.map((start, i) => start + (out[i]! - 1) * strides[i]! + 1);
-    const sliced = emit.node("Slice", [
-      padded,
-      emit.ints(starts),
-      emit.ints(ends),
-      emit.ints(axes),
-      emit.ints(strides),
-    ])[0]!;
-    copies.push(
-      emit.node("Reshape", [sliced, emit.ints([batch, channels, positions])], { allowzero: { int: 1 } })[0]!,
-    );
-  }
-  const columns = copies.length === 1 ? copies[0]! : emit.node("Concat", copies, { axis: { int: 1 } })[0]!;
-  const rows = emit.node("Reshape", [g, emit.ints([batch, outChannels, positions])], {
-    allowzero: { int: 1 },
-  })[0]!;
-  let product: string;
-  if (emit.target === "cpu" || emit.target === "cuda") {
-    product = emit.node(
-      "FusedMatMul",
-      [rows, columns],
-      { transA: { int: 0 }, transB: { int: 1 }, alpha: { float: 1 } },
-      { domain: "com.microsoft" },
-    )[0]!;
-  } else {
-    product = emit.node("MatMul", [
-      rows,
-      emit.node("Transpose", [columns], { perm: { ints: [0, 2, 1] } })[0]!,
-    ])[0]!;
-  }
-  const summed = emit.node("ReduceSum", [product, emit.ints([0])], { keepdims: { int: 0 } })[0]!;
-  const split = emit.node("Reshape", [summed, emit.ints([outChannels, taps, channels])], {
-    allowzero: { int: 1 },
-  })[0]!;
-  const turned = emit.node("Transpose", [split], { perm: { ints: [0, 2, 1] } })[0]!;
-  return emit.node("Reshape", [turned, emit.ints([outChannels, channels, ...kernel])], {
-    allowzero: { int: 1 },
-  });
-}
 
 /** Options of {@link conv}: one entry a spatial axis. */
 export interface ConvOptions extends ConvGeometry {

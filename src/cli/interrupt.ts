@@ -12,7 +12,11 @@ import { EXIT_STOPPED } from "./report-error.ts";
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController();
   const onSignal = (): void => {
-    if (stop.signal.aborted) process.exit(EXIT_STOPPED);
+    if (stop.signal.aborted) {
+      // A progress bar may have hidden the cursor.
+      if (process.stderr.isTTY) process.stderr.write("\u001b[?25h");
+      process.exit(EXIT_STOPPED);
+    }
     stop.abort();
   };
   process.on("SIGINT", onSignal);

@@ -4,7 +4,7 @@
  * @module
  */
 import { readdir, readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { VansError } from "../../src/base/index.ts";
 import { f32, i32, type NdArray, type WeightBinding } from "../../src/tensor/index.ts";
 import { asFloat32, readSafetensors, type StoredTensor } from "../../src/weights/index.ts";
@@ -120,7 +120,7 @@ export class GoldenCase {
     const files = new Map<string, TensorFile>();
     for (const name of listing.filter((file) => file.endsWith(".safetensors")))
       files.set(name, await openTensorFile(join(folder, name)));
-    return new GoldenCase(folder, json, files, listing);
+    return new GoldenCase(resolve(folder), json, files, listing);
   }
 
   get io(): TensorFile {

@@ -2,6 +2,7 @@
  * What the golden cases of the vision-language model share: frames, prompts, adapters under their names on disk.
  * @module
  */
+import { dirname, join } from "node:path";
 import {
   type PositionRule,
   type QwenConfig,
@@ -37,8 +38,7 @@ export function positionRule(golden: GoldenCase): PositionRule {
 
 /** The model's configuration, which stands in the case whose weights are used. */
 export async function configBeside(golden: GoldenCase, weights: string): Promise<QwenConfig> {
-  const folder = new URL(weights, `file://${golden.folder}/`).pathname.replace(/\/[^/]*$/, "");
-  const owner = await GoldenCase.open(folder);
+  const owner = await GoldenCase.open(dirname(join(golden.folder, weights)));
   return qwenConfig(owner.config("transformers_Qwen2_5_VLConfig"));
 }
 

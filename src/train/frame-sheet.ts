@@ -32,35 +32,3 @@ export async function frameSheet(rows: readonly SheetRow[], scale = 2): Promise<
     .png()
     .toBuffer();
 }
-
-/**
- * Model output as a clip.
- * @param values `[3, T, H, W]` in [-1, 1] from element `offset`; clamped, rounded to 8 bits
- */
-export function clipFromValues(
-  values: Float32Array,
-  frames: number,
-  height: number,
-  width: number,
-  offset = 0,
-  frameRateHz = 8,
-): Clip {
-  const plane = height * width;
-  const rgb = new Uint8Array(frames * plane * 3);
-  for (let t = 0; t < frames; t++) {
-    for (let p = 0; p < plane; p++) {
-      for (let c = 0; c < 3; c++) {
-        const value = values[offset + (c * frames + t) * plane + p]!;
-        rgb[(t * plane + p) * 3 + c] = Math.min(255, Math.max(0, Math.round((value + 1) * 127.5)));
-      }
-    }
-  }
-  return { frameCount: frames, height, width, frameRateHz, rgb };
-}
-
-/** Peak signal-to-noise ratio of 8-bit frames in dB. */
-export function psnrDb(a: Uint8Array, b: Uint8Array): number {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += (a[i]! - b[i]!) ** 2;
-  return total === 0 ? 99 : 10 * Math.log10((255 * 255 * a.length) / total);
-}

@@ -8,6 +8,8 @@
  */
 import { z } from "zod";
 import { fold, normal } from "../base/keys.ts";
+import { clipFromValues } from "../media/pixels.ts";
+import { psnrDb } from "../metrics/psnr.ts";
 import {
   decodeLatents,
   encodeMoments,
@@ -36,7 +38,7 @@ import {
   sub,
   type Tensor,
 } from "../tensor/index.ts";
-import { clipFromValues, frameSheet, psnrDb, type SheetRow } from "./frame-sheet.ts";
+import { frameSheet, type SheetRow } from "./frame-sheet.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
 import { principalComponents } from "./pca.ts";
@@ -252,9 +254,15 @@ export const prepareVae: PrepareTask = async (recipe, context) => {
         0,
       );
       const out = (await exe.run({ video: f32(pixels, [1, 3, length, 64, 64]) }))["y"]!.data as Float32Array;
-      const made = clipFromValues(out, length, 64, 64);
+      const made = clipFromValues(out, {
+        frameCount: length,
+        height: 64,
+        width: 64,
+        frameRateHz: 8,
+        rounding: "round",
+      });
       const truth = source.rgb.subarray(at * 4096 * 3, (at + length) * 4096 * 3);
-      total += psnrDb(made.rgb, truth) / count;
+      total += psnrDb({ ...made, rgb: truth }, made) / count;
       for (let i = 0; i < truth.length; i++) {
         const isMoving = length > 1 && Math.abs(truth[i]! - truth[i % (4096 * 3)]!) > 20;
         const square = (made.rgb[i]! - truth[i]!) ** 2;

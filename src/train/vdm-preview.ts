@@ -4,6 +4,7 @@
  */
 import { fold, keyFromSeed, normal } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
+import { clipFromValues } from "../media/pixels.ts";
 import { videoEventVerdict } from "../metrics/event-accuracy.ts";
 import { type Umt5Config, umt5Encode } from "../models/umt5/index.ts";
 import {
@@ -18,8 +19,15 @@ import {
 import { Params } from "../nn/index.ts";
 import { compile, interpret } from "../runtime/index.ts";
 import { f32, i32, input, type NdArray } from "../tensor/index.ts";
-import { ANSWER_FRAMES, candidates, INPUT_FRAMES, WORLD_SIZE, type WorldSample } from "../world/index.ts";
-import { clipFromValues, type SheetRow } from "./frame-sheet.ts";
+import {
+  ANSWER_FRAMES,
+  candidates,
+  INPUT_FRAMES,
+  WORLD_FRAME_RATE_HZ,
+  WORLD_SIZE,
+  type WorldSample,
+} from "../world/index.ts";
+import type { SheetRow } from "./frame-sheet.ts";
 import { clipEncoder } from "./latent-cache.ts";
 import { throughVideo } from "./through-video.ts";
 
@@ -91,12 +99,13 @@ export class VdmPreview {
     );
     return {
       decode: async (latents) =>
-        clipFromValues(
-          (await exe.run({ z: latents }))["video"]!.data as Float32Array,
-          ANSWER_FRAMES,
-          WORLD_SIZE,
-          WORLD_SIZE,
-        ),
+        clipFromValues((await exe.run({ z: latents }))["video"]!.data as Float32Array, {
+          frameCount: ANSWER_FRAMES,
+          height: WORLD_SIZE,
+          width: WORLD_SIZE,
+          frameRateHz: WORLD_FRAME_RATE_HZ,
+          rounding: "round",
+        }),
       release: () => exe.release(),
     };
   }
@@ -203,6 +212,3 @@ export class VdmPreview {
     };
   }
 }
-
-/** Integer masks for texts. */
-export const maskArray = (mask: ArrayLike<number>, shape: readonly number[]): NdArray => i32(mask, shape);

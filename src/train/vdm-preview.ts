@@ -18,7 +18,7 @@ import {
 } from "../models/wan/index.ts";
 import { Params } from "../nn/index.ts";
 import { compile, interpret } from "../runtime/index.ts";
-import { f32, i32, input, type NdArray } from "../tensor/index.ts";
+import { f32, input, type NdArray } from "../tensor/index.ts";
 import {
   ANSWER_FRAMES,
   candidates,

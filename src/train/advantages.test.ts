@@ -46,6 +46,14 @@ it("does not depend on where the members of a group stand", () => {
   }
 });
 
+it("tells groups apart by their ids, also where f32 could not", () => {
+  const far = 2 ** 24;
+  const numbers = groupAdvantages([1, 0, 5, 3], [far, far, far + 1, far + 1]);
+  const texts = groupAdvantages([1, 0, 5, 3], ["a", "a", "b", "b"]);
+  expect(numbers).toEqual(texts);
+  expect(Math.sign(numbers[3]!)).toBe(-1);
+});
+
 it("a group without spread gets exactly 0 under every rule", () => {
   const third = 0.1 + 0.2;
   for (const rule of rules)

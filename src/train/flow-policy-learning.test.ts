@@ -70,8 +70,8 @@ async function learn(updates: number, beta: number): Promise<{ brightness: numbe
       if (next.value.isStochastic) transitions.push(next.value);
     }
     const rewards = Array.from({ length: group }, (_, row) => {
-      const own = final.data.subarray(row * 16, (row + 1) * 16);
       const own = Array.from(final.data.subarray(row * 16, (row + 1) * 16));
+      return own.reduce((sum, value) => sum + value, 0) / 16;
     });
     brightness.push(rewards.reduce((sum, value) => sum + value, 0) / group);
     const advantages = groupAdvantages(

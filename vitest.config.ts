@@ -20,6 +20,7 @@ Map.groupBy ??= function groupBy<K, V>(
  */
 export default defineConfig({
   test: {
+    setupFiles: [new URL("./test/setup.ts", import.meta.url).pathname],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     // ONNX Runtime sessions keep native threads; separate processes keep tests independent.

@@ -73,6 +73,8 @@ describe("StreamDecoder", () => {
   it("gives the text of the whole, never half a character", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (text) => {
+        // A text may hold the replacement character itself; then it says nothing about halves.
+        fc.pre(!text.includes("\ufffd"));
         const decoder = new StreamDecoder(qwen);
         const pieces = qwen.encode(text).map((id) => decoder.push(id));
         for (const piece of pieces) expect(piece).not.toContain("\ufffd");

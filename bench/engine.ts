@@ -5,6 +5,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { compileTrainStep, type TrainStep } from "../src/nn/index.ts";
 import { compile } from "../src/runtime/index.ts";
@@ -23,6 +24,11 @@ const GEMM_SIZE = 1536;
 /** Steps before the clock counts; their losses are compared with the peer's. */
 const WARM_STEPS = 3;
 const LOSS_TOLERANCE = 1e-3;
+/**
+ * A pause before every turn. The threads of both sides spin after a step before they sleep (PyTorch's for some ms),
+ * and would take a core from whoever has the next turn.
+ */
+const REST_MS = 60;
 const EXIT = { ok: 0, slow: 1, usage: 2, noPeer: 3 } as const;
 
 interface Settings {
@@ -189,14 +195,17 @@ async function measureRow(row: BenchRow, peer: Peer | undefined, settings: Setti
     const times: Record<string, number[]> = { vans: [], eager: [], compile: [], gemm: [] };
     const cpu: Record<string, number[]> = { vans: [], eager: [], compile: [] };
     for (let i = 0; i < settings.repeats; i++) {
+      await sleep(REST_MS);
       const ours = await timeStep(step, graph);
       times["vans"]!.push(ours.ms);
       cpu["vans"]!.push(ours.cpuMs);
       for (const mode of modes) {
+        await sleep(REST_MS);
         const theirs = await peer!.ask({ do: "step", row: row.name, mode });
         times[mode]!.push(theirs.ms!);
         cpu[mode]!.push(theirs.cpuMs!);
       }
+      await sleep(REST_MS);
       times["gemm"]!.push(await meter.gflops());
     }
     const ratio = (

@@ -26,16 +26,18 @@ function norm(params: Params, x: Tensor): Tensor {
   return layerNorm(x, params.get("weight", [width]), params.get("bias", [width]), epsilon);
 }
 
-function toHeads(x: Tensor): Tensor {
+/** `[B, S, 3·C]` as queries, keys and values `[B, heads, S, C / heads]`, moved in one go. */
+function splitHeads(qkv: Tensor): Tensor[] {
   const { batch, tokens, heads, width } = SETTINGS;
-  return transpose(reshape(x, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]);
+  const moved = transpose(reshape(qkv, [batch, tokens, 3, heads, width / heads]), [2, 0, 3, 1, 4]);
+  return chunk(moved, 0, 3).map((part) => reshape(part, [batch, heads, tokens, width / heads]));
 }
 
 /** Layers without biases in their products, so that blocks and final norm have 2,659,200 parameters. */
 function layer(params: Params, x: Tensor): Tensor {
   const { batch, tokens, width } = SETTINGS;
   const qkv = linear(params.at("qkv"), norm(params.at("norm1"), x), { out: 3 * width, bias: false });
-  const [q, k, v] = chunk(qkv, -1, 3).map(toHeads) as [Tensor, Tensor, Tensor];
+  const [q, k, v] = splitHeads(qkv) as [Tensor, Tensor, Tensor];
   const mixed = reshape(transpose(attention(q, k, v), [0, 2, 1, 3]), [batch, tokens, width]);
   const attended = add(x, linear(params.at("out"), mixed, { out: width, bias: false }));
   const hidden = geluTanh(

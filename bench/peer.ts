@@ -11,7 +11,7 @@ const SCRIPT = fileURLToPath(new URL("./peers/engine.py", import.meta.url));
 /** Where a Python with torch is looked for. */
 function candidates(): string[] {
   const named = process.env["VANS_PEER_PYTHON"];
-  return [...(named ? [named] : []), "python3", "/opt/peer/bin/python"];
+  return [...(named ? [named] : []), "python3"];
 }
 
 /** The first Python that can import torch; undefined where there is none. */

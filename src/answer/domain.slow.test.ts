@@ -9,7 +9,8 @@ import { domainReasons, measureDomain } from "./domain.ts";
 import { readInputFrames } from "./input-frames.ts";
 import { answerSchema } from "./suite-manifest.ts";
 
-const REAL = process.env["VANS_REAL_VIDEOS"] ?? new URL("../../../shared/data/real-videos", import.meta.url).pathname;
+const REAL =
+  process.env["VANS_REAL_VIDEOS"] ?? new URL("../../../shared/data/real-videos", import.meta.url).pathname;
 const settings = answerSchema.parse({
   height: 64,
   width: 64,

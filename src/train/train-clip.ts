@@ -24,6 +24,11 @@ const settingsSchema = z.strictObject({
   tokenizer: z.string().default("suites/playroom/clip/tokenizer.json"),
   /** First frame of an answer from which images are drawn: earlier the event has hardly begun. */
   fromFrame: z.int().min(0).max(16).default(9),
+  /**
+   * `even`: every frame from there on is as likely. `later`: the later of two even draws, so that all frames come up but
+   * those that show more of the event more often; for a CLIP that is asked about every frame of an answer.
+   */
+  frames: z.enum(["even", "later"]).default("even"),
 });
 
 /** `config.json` of the playroom's CLIP. */
@@ -86,6 +91,12 @@ function drawEvent(key: Key, seed?: number): { readonly name: string; readonly e
   return { name: `${sample.family}:${event.event}`, event };
 }
 
+/** A frame below `count`. */
+function drawFrame(key: Key, count: number, frames: "even" | "later"): number {
+  const one = integer(fold(key, "frame"), count);
+  return frames === "even" ? one : Math.max(one, integer(fold(key, "other-frame"), count));
+}
+
 /** Prepares the task `clip`. */
 export const prepareClip: PrepareTask = async (recipe, context) => {
   const settings = settingsSchema.parse(recipe.settings);
@@ -123,7 +134,7 @@ export const prepareClip: PrepareTask = async (recipe, context) => {
       if (names.has(name)) continue;
       names.add(name);
       const clip = throughVideo(event.render());
-      const frame = settings.fromFrame + integer(fold(drawKey, "frame"), ANSWER_FRAMES - settings.fromFrame);
+      const frame = settings.fromFrame + drawFrame(drawKey, ANSWER_FRAMES - settings.fromFrame, settings.frames);
       const side = { height: WORLD_SIZE, width: WORLD_SIZE };
       pixels.set(
         clipPixels(frameOf(clip, frame), { shortestSide: WORLD_SIZE, crop: side }),

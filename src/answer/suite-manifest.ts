@@ -90,6 +90,10 @@ const manifestSchema = z.strictObject({
   textEncoder: z.strictObject({ ...part, tokenizer: file, maxLength: whole }),
   /** Not needed for answers; metrics and rewards use it. */
   clip: z.strictObject({ ...part, tokenizer: file }).optional(),
+  /** The CLIP that evaluates: another one than `clip`, which rewards. */
+  clipEval: z.strictObject({ ...part, tokenizer: file }).optional(),
+  /** The network whose features the Fréchet video distance compares. */
+  i3d: z.strictObject(part).optional(),
   adapters: z.array(adapterSchema).default([]),
   answer: answerSchema,
   domain: domainSchema.optional(),

@@ -28,13 +28,13 @@ export interface NltkBleuOptions {
   readonly smoothing?: "none" | "method1";
 }
 
-/** Matched and possible n-grams by order, and lengths in words. */
-interface NgramStatistics {
-  readonly matches: number[];
-  readonly totals: number[];
-  hypothesisLength: number;
+/** Matched and possible n-grams by order, and lengths in words; those of a corpus are the sums of those of its texts. */
+export interface BleuCounts {
+  readonly matches: readonly number[];
+  readonly totals: readonly number[];
+  readonly hypothesisLength: number;
   /** Of the reference whose length is nearest. */
-  referenceLength: number;
+  readonly referenceLength: number;
 }
 
 /** `sys.float_info.min` of Python. */
@@ -50,13 +50,36 @@ const METHOD1_EPSILON = 0.1;
  * nltkBleu([{ references: ["The ball falls down"], hypothesis: "the ball falls down" }]); // => 1
  * ```
  */
-export function nltkBleu(
-  pairs: readonly TextPair[],
-  { maxOrder = 4, smoothing = "none" }: NltkBleuOptions = {},
-): number {
+export function nltkBleu(pairs: readonly TextPair[], options: NltkBleuOptions = {}): number {
+  const { maxOrder = 4 } = options;
+  return bleuOfCounts(
+    pairs.map((pair) => bleuCounts(pair, maxOrder)),
+    options,
+  );
+}
+
+/** What a text adds to the BLEU of its corpus, as nltk counts. */
+export function bleuCounts(pair: TextPair, maxOrder = 4): BleuCounts {
   const words = (text: string): string[] => splitWords(text.toLowerCase());
   // nltk counts at least one possible n-gram for every text, even for one that is too short to have any.
-  const { matches, totals, hypothesisLength, referenceLength } = statistics(pairs, words, maxOrder, 1);
+  return countsOf(pair, words, maxOrder, 1);
+}
+
+/**
+ * {@link nltkBleu} of texts that are counted already, so that resampling a corpus costs sums alone.
+ *
+ * @example
+ * ```ts
+ * import { bleuCounts, bleuOfCounts } from "vans/metrics";
+ * const counts = bleuCounts({ references: ["the ball falls"], hypothesis: "the ball rolls" });
+ * bleuOfCounts([counts, counts], { maxOrder: 1 }); // => 2 / 3
+ * ```
+ */
+export function bleuOfCounts(
+  counts: readonly BleuCounts[],
+  { maxOrder = 4, smoothing = "none" }: NltkBleuOptions = {},
+): number {
+  const { matches, totals, hypothesisLength, referenceLength } = sumOfCounts(counts, maxOrder);
   if ((matches[0] ?? 0) === 0) return 0;
   let sum = 0;
   for (let order = 0; order < maxOrder; order++) {
@@ -91,11 +114,9 @@ export function sacreBleu(
   pairs: readonly TextPair[],
   { effectiveOrder = false }: SacreBleuOptions = {},
 ): SacreBleuScore {
-  const { matches, totals, hypothesisLength, referenceLength } = statistics(
-    pairs,
-    tokenize13a,
+  const { matches, totals, hypothesisLength, referenceLength } = sumOfCounts(
+    pairs.map((pair) => countsOf(pair, tokenize13a, SACRE_ORDERS, 0)),
     SACRE_ORDERS,
-    0,
   );
   const penalty = brevityPenalty(hypothesisLength, referenceLength);
   const precisions = new Array<number>(SACRE_ORDERS).fill(0);
@@ -152,33 +173,42 @@ function splitWords(text: string): string[] {
   return collapsed === "" ? [] : collapsed.split(" ");
 }
 
-function statistics(
-  pairs: readonly TextPair[],
+function countsOf(
+  { references, hypothesis }: TextPair,
   tokenize: (text: string) => string[],
   maxOrder: number,
   fewestPerText: number,
-): NgramStatistics {
-  const out: NgramStatistics = {
-    matches: new Array<number>(maxOrder).fill(0),
-    totals: new Array<number>(maxOrder).fill(0),
-    hypothesisLength: 0,
-    referenceLength: 0,
-  };
-  for (const { references, hypothesis } of pairs) {
-    const given = tokenize(hypothesis);
-    const expected = references.map(tokenize);
-    out.hypothesisLength += given.length;
-    out.referenceLength += nearestLength(expected, given.length);
-    for (let order = 1; order <= maxOrder; order++) {
-      const available = expected.map((words) => ngrams(words, order));
-      out.totals[order - 1]! += Math.max(fewestPerText, given.length - order + 1);
-      for (const [ngram, count] of ngrams(given, order)) {
-        const allowed = available.reduce((most, counts) => Math.max(most, counts.get(ngram) ?? 0), 0);
-        out.matches[order - 1]! += Math.min(count, allowed);
-      }
+): BleuCounts {
+  const given = tokenize(hypothesis);
+  const expected = references.map(tokenize);
+  const matches = new Array<number>(maxOrder).fill(0);
+  const totals = new Array<number>(maxOrder).fill(0);
+  for (let order = 1; order <= maxOrder; order++) {
+    const available = expected.map((words) => ngrams(words, order));
+    totals[order - 1] = Math.max(fewestPerText, given.length - order + 1);
+    for (const [ngram, count] of ngrams(given, order)) {
+      const allowed = available.reduce((most, counts) => Math.max(most, counts.get(ngram) ?? 0), 0);
+      matches[order - 1]! += Math.min(count, allowed);
     }
   }
-  return out;
+  const referenceLength = nearestLength(expected, given.length);
+  return { matches, totals, hypothesisLength: given.length, referenceLength };
+}
+
+function sumOfCounts(all: readonly BleuCounts[], maxOrder: number): BleuCounts {
+  const matches = new Array<number>(maxOrder).fill(0);
+  const totals = new Array<number>(maxOrder).fill(0);
+  let hypothesisLength = 0;
+  let referenceLength = 0;
+  for (const counts of all) {
+    hypothesisLength += counts.hypothesisLength;
+    referenceLength += counts.referenceLength;
+    for (let order = 0; order < maxOrder; order++) {
+      matches[order]! += counts.matches[order]!;
+      totals[order]! += counts.totals[order]!;
+    }
+  }
+  return { matches, totals, hypothesisLength, referenceLength };
 }
 
 /** The reference length nearest to the hypothesis', the shorter of two equally near. */

@@ -9,7 +9,14 @@ import { i3d } from "../models/i3d/index.ts";
 import { Params } from "../nn/index.ts";
 import { input } from "../tensor/index.ts";
 import { writeSafetensors } from "../weights/index.ts";
-import { describeFvd, FvdMeter, fvdOfFeatures, pairedFvdDifference, stackFeatures } from "./fvd.ts";
+import {
+  describeFvd,
+  FvdMeter,
+  fvdOfFeatures,
+  fvdSettings,
+  pairedFvdDifference,
+  stackFeatures,
+} from "./fvd.ts";
 import { type I3dJson, i3dModel } from "./i3d-model.ts";
 
 const json: I3dJson = {
@@ -56,6 +63,7 @@ async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
 
 const settings = {
   weights: "w",
+  weightsSha256: "unknown",
   fit: "stretch",
   sizePx: 8,
   batchNormEpsilon: 1e-3,
@@ -116,6 +124,7 @@ describe("FvdMeter", () => {
       await using meter = await FvdMeter.open(folder, { fit: "crop", divisor: "N", tap: "pooled" });
       const expected = {
         weights: "tiny",
+        weightsSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
         fit: "crop",
         sizePx: 8,
         batchNormEpsilon: 0.01,
@@ -123,9 +132,10 @@ describe("FvdMeter", () => {
         tap: "pooled",
       };
       expect(meter.settings).toEqual(expected);
-      expect(describeFvd(meter.settings)).toBe(
-        "I3D tiny, pooled, crop to 8 px, batch-norm epsilon 0.01, covariance / N",
+      expect(describeFvd(meter.settings)).toMatch(
+        /^I3D tiny \(SHA-256 [0-9a-f]{12}\), pooled, crop to 8 px, batch-norm epsilon 0.01, covariance \/ N$/,
       );
+      expect(await fvdSettings(folder, { fit: "crop", divisor: "N", tap: "pooled" })).toEqual(meter.settings);
       const a = await meter.featureSet([clip(1), clip(2), clip(3)]);
       const b = await meter.featureSet([clip(4), clip(5), clip(6)]);
       expect(a).toMatchObject({ count: 3, size: 4 });

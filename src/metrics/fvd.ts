@@ -20,12 +20,14 @@ import { type I3dFit, I3dRunner, type I3dTap, i3dPixels } from "../models/i3d/in
 import type { CompileOptions } from "../runtime/index.ts";
 import { type FeatureSet, type FrechetResult, frechetDistance } from "./frechet.ts";
 import { type I3dModel, i3dModel } from "./i3d-model.ts";
-import { bindWeights, readModelJson } from "./suite-part.ts";
+import { bindWeights, readModelJson, weightsSha256 } from "./suite-part.ts";
 
 /** Everything that decides what a distance means. */
 export interface FvdSettings {
   /** Name of the network's weights. */
   readonly weights: string;
+  /** SHA-256 of the file of weights; `unknown` where a meter was made from weights in memory. */
+  readonly weightsSha256: string;
   /** How frames become squares. */
   readonly fit: I3dFit;
   /** Side of the squares in pixels. */
@@ -51,8 +53,30 @@ export type FvdChoices = Partial<Pick<FvdSettings, "fit" | "divisor" | "tap">>;
 
 /** Settings in one line, for tables. */
 export function describeFvd(settings: FvdSettings): string {
-  const { weights, fit, sizePx, batchNormEpsilon, divisor, tap } = settings;
-  return `I3D ${weights}, ${tap}, ${fit} to ${sizePx} px, batch-norm epsilon ${batchNormEpsilon}, covariance / ${divisor}`;
+  const { weights, weightsSha256, fit, sizePx, batchNormEpsilon, divisor, tap } = settings;
+  return `I3D ${weights} (SHA-256 ${weightsSha256.slice(0, 12)}), ${tap}, ${fit} to ${sizePx} px, batch-norm epsilon ${batchNormEpsilon}, covariance / ${divisor}`;
+}
+
+function settingsOf(
+  model: Pick<I3dModel, "config" | "name" | "sizePx"> & { readonly weightsSha256?: string },
+  { fit = "stretch", divisor = "N-1", tap = "logits" }: FvdChoices,
+): FvdSettings {
+  const { name: weights, weightsSha256: hash = "unknown", sizePx, config } = model;
+  return {
+    weights,
+    weightsSha256: hash,
+    fit,
+    sizePx,
+    batchNormEpsilon: config.epsilon,
+    divisor,
+    tap,
+  };
+}
+
+/** The settings of a meter that {@link FvdMeter.open} would open, for those who hold its features. */
+export async function fvdSettings(folder: string, choices: FvdChoices = {}): Promise<FvdSettings> {
+  const model = i3dModel(await readModelJson(folder));
+  return settingsOf({ ...model, weightsSha256: await weightsSha256(folder) }, choices);
 }
 
 /** Features of videos and the distances between sets of them. Release it when done. */
@@ -65,13 +89,12 @@ export class FvdMeter {
    * @param run with the network's weights; the epsilon and the size are those of the model
    */
   constructor(
-    model: Pick<I3dModel, "config" | "name" | "sizePx">,
+    model: Pick<I3dModel, "config" | "name" | "sizePx"> & { readonly weightsSha256?: string },
     run: CompileOptions,
-    { fit = "stretch", divisor = "N-1", tap = "logits" }: FvdChoices = {},
+    choices: FvdChoices = {},
   ) {
-    const { name: weights, sizePx, config } = model;
-    this.settings = { weights, fit, sizePx, batchNormEpsilon: config.epsilon, divisor, tap };
-    this.#runner = new I3dRunner(config, run);
+    this.settings = settingsOf(model, choices);
+    this.#runner = new I3dRunner(model.config, run);
   }
 
   /** Opens an I3D from a folder with `config.json` and weights. @throws `VANS_METRICS_MODEL`, and as `openWeights` */
@@ -79,7 +102,7 @@ export class FvdMeter {
     folder: string,
     options: FvdChoices & { readonly run?: CompileOptions } = {},
   ): Promise<FvdMeter> {
-    const model = i3dModel(await readModelJson(folder));
+    const model = { ...i3dModel(await readModelJson(folder)), weightsSha256: await weightsSha256(folder) };
     return new FvdMeter(model, { ...options.run, weights: await bindWeights(folder) }, options);
   }
 
@@ -181,7 +204,7 @@ export function pairedFvdDifference(
     });
   }
   const distances = (rows?: ArrayLike<number>): readonly [number, number] => {
-    const pick = (set: FeatureSet): FeatureSet => (rows ? rowsOf(set, rows) : set);
+    const pick = (set: FeatureSet): FeatureSet => (rows ? featureRows(set, rows) : set);
     const truth = pick(reference);
     const of = (set: FeatureSet): number => frechetDistance(pick(set), truth, settings).distance;
     return [of(first), of(second)];
@@ -198,7 +221,8 @@ export function pairedFvdDifference(
   return { first: a, second: b, difference: b - a, low: at(0.025), high: at(0.975) };
 }
 
-function rowsOf({ data, size }: FeatureSet, rows: ArrayLike<number>): FeatureSet {
+/** Some rows of a set, in the order and as often as they are named. */
+export function featureRows({ data, size }: FeatureSet, rows: ArrayLike<number>): FeatureSet {
   const out = new Float64Array(rows.length * size);
   for (let i = 0; i < rows.length; i++)
     for (let k = 0; k < size; k++) out[i * size + k] = data[rows[i]! * size + k]!;

@@ -2,6 +2,7 @@
 
 // Texts.
 export * from "./bleu.ts";
+export * from "./bootstrap.ts";
 // Videos as a CLIP sees them.
 export {
   alignedCosines,

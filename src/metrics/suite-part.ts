@@ -2,6 +2,7 @@
  * A model that metrics use, opened from the folder of a suite's part: `config.json` and weights.
  * @module
  */
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { VansError } from "../base/errors.ts";
@@ -45,4 +46,13 @@ export async function bindWeights(folder: string): Promise<WeightBinding> {
     );
   }
   return { weight: (name) => located.get(name) };
+}
+
+/** SHA-256 of the weights of a folder, in hexadecimal; of several files, of their bytes one after the other. */
+export async function weightsSha256(folder: string): Promise<string> {
+  const source = await openWeights(folder);
+  const paths = new Set([...source.names()].map((name) => source.info(name).path));
+  const hash = createHash("sha256");
+  for (const path of [...paths].sort()) hash.update(await readFile(path));
+  return hash.digest("hex");
 }

@@ -1,8 +1,10 @@
 /**
  * Assembles the playroom suite from finished runs: weights in bf16, configurations, suite.json.
  * Run: npx tsx scripts/build-suite.ts [--vlm runs/…] [--vdm runs/…] [--vae runs/…]
+ * Or: npx tsx scripts/build-suite.ts --judges
+ * to add or replace the judges alone (the CLIP that evaluates, I3D); all other parts stay as they are.
  */
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -17,6 +19,7 @@ import { readWeights } from "../src/train/initial-weights.ts";
 import { readRecipe } from "../src/train/recipe.ts";
 import { averagedWeights, readCheckpoint } from "../src/train/run.ts";
 import { playroomClipJson } from "../src/train/train-clip.ts";
+import { playroomI3dJson } from "../src/train/train-i3d.ts";
 import { vaeConfigOf } from "../src/train/train-vae.ts";
 import { isTextEncoderName, playroomVdmJson } from "../src/train/train-vdm.ts";
 import { PLAYROOM_SYSTEM_PROMPT, playroomVlmJson } from "../src/train/vlm-config.ts";
@@ -29,6 +32,9 @@ const { values } = parseArgs({
     vae: { type: "string", default: "runs/playroom-vae-2-video" },
     vdm: { type: "string", default: "runs/playroom-vdm" },
     clip: { type: "string", default: "runs/playroom-clip" },
+    "clip-eval": { type: "string", default: "runs/playroom-clip-eval" },
+    i3d: { type: "string", default: "runs/playroom-i3d" },
+    judges: { type: "boolean", default: false },
     vlm: { type: "string", default: "runs/playroom-vlm-2-sft" },
     out: { type: "string", default: "suites/playroom" },
   },
@@ -63,6 +69,40 @@ async function write(folder: string, weights: Record<string, NdArray>, config: u
   console.log(
     `${folder}: ${tensors.length} tensors, ${(await stat(`${folder}/model.safetensors`)).size} bytes`,
   );
+}
+
+const files = (folder: string) => ({
+  config: `${folder}/config.json`,
+  weights: `${folder}/model.safetensors`,
+});
+
+/** Writes what judges answers and never makes them: the CLIP that evaluates, and the I3D. */
+async function writeJudges(out: string) {
+  const clipTokenizer = await loadTokenizer("suites/playroom/clip/tokenizer.json");
+  const clipRecipe = await readRecipe("recipes/playroom-clip-eval.yaml");
+  await write(
+    `${out}/clip-eval`,
+    await weightsOf(values["clip-eval"]),
+    playroomClipJson(clipRecipe.model as Record<string, number>, clipTokenizer),
+  );
+  await copyFile("suites/playroom/clip/tokenizer.json", `${out}/clip-eval/tokenizer.json`);
+  const i3dRecipe = await readRecipe("recipes/playroom-i3d.yaml");
+  await write(`${out}/i3d`, await weightsOf(values.i3d), playroomI3dJson(i3dRecipe.model));
+  return {
+    clipEval: { ...files("clip-eval"), tokenizer: "clip-eval/tokenizer.json" },
+    i3d: files("i3d"),
+  };
+}
+
+if (values.judges) {
+  const judges = await writeJudges(values.out);
+  const path = `${values.out}/suite.json`;
+  const before = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  // Behind the CLIP that rewards, as a full build has them.
+  const entries = Object.entries(before).filter(([name]) => !(name in judges));
+  entries.splice(entries.findIndex(([name]) => name === "clip") + 1, 0, ...Object.entries(judges));
+  await writeFile(path, `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);
+  process.exit();
 }
 
 const vdmRecipe = await readRecipe("recipes/playroom-vdm.yaml");
@@ -112,10 +152,7 @@ await write(
   await weightsOf(values.clip),
   playroomClipJson(clipRecipe.model as Record<string, number>, clipTokenizer),
 );
-const files = (folder: string) => ({
-  config: `${folder}/config.json`,
-  weights: `${folder}/model.safetensors`,
-});
+const judges = await writeJudges(out);
 const suite = {
   name: "playroom",
   version: "0.1.0",
@@ -127,6 +164,7 @@ const suite = {
   vae: files("vae"),
   textEncoder: { ...files("text-encoder"), tokenizer: "text-encoder/tokenizer.json", maxLength: textLength },
   clip: { ...files("clip"), tokenizer: "clip/tokenizer.json" },
+  ...judges,
   answer: {
     systemPrompt: PLAYROOM_SYSTEM_PROMPT,
     questionCase: "lower",

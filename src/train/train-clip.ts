@@ -134,7 +134,8 @@ export const prepareClip: PrepareTask = async (recipe, context) => {
       if (names.has(name)) continue;
       names.add(name);
       const clip = throughVideo(event.render());
-      const frame = settings.fromFrame + drawFrame(drawKey, ANSWER_FRAMES - settings.fromFrame, settings.frames);
+      const frame =
+        settings.fromFrame + drawFrame(drawKey, ANSWER_FRAMES - settings.fromFrame, settings.frames);
       const side = { height: WORLD_SIZE, width: WORLD_SIZE };
       pixels.set(
         clipPixels(frameOf(clip, frame), { shortestSide: WORLD_SIZE, crop: side }),

@@ -8,11 +8,14 @@ import { relative, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
 import {
+  type FileRange,
   type FileWeight,
   formatShape,
+  isQuantized,
   type LoweredGraph,
   lower,
   type NdArray,
+  type QuantizedWeight,
   reachableNodes,
   sameShape,
   type Tensor,
@@ -45,6 +48,11 @@ export interface CompileOptions {
   /** Outputs that stay on the device between runs (no effect on the CPU). */
   readonly keepOnDevice?: readonly string[] | undefined;
   readonly profilePrefix?: string | undefined;
+  /**
+   * Leave weights as they lie in their files: mapped, widened where they are used, nothing kept of them or of a run's
+   * values between runs. For models larger than memory; smaller ones run faster without. Default false.
+   */
+  readonly mapped?: boolean | undefined;
 }
 
 interface CachedSession {
@@ -54,8 +62,10 @@ interface CachedSession {
 
 const sessions = new Map<string, CachedSession>();
 
-function isFile(weight: FileWeight | NdArray | undefined): weight is FileWeight {
-  return weight !== undefined && !("data" in weight);
+/** The ranges of files that a weight lies in. */
+function rangesOf(weight: FileWeight | QuantizedWeight | NdArray | undefined): readonly FileRange[] {
+  if (weight === undefined || "data" in weight) return [];
+  return isQuantized(weight) ? [weight.packed, weight.scales] : [weight];
 }
 
 /** Absolute paths of all weight files that a graph binds, with the number of bytes it needs of each. */
@@ -67,10 +77,10 @@ function boundFiles(
   if (!weights) return needed;
   for (const node of reachableNodes(Object.values(outputs))) {
     if (node.op.name !== "parameter") continue;
-    const weight = weights.weight((node.attrs as { name: string }).name);
-    if (!isFile(weight)) continue;
-    const path = resolve(weight.path);
-    needed.set(path, Math.max(needed.get(path) ?? 0, weight.byteOffset + weight.byteLength));
+    for (const range of rangesOf(weights.weight((node.attrs as { name: string }).name))) {
+      const path = resolve(range.path);
+      needed.set(path, Math.max(needed.get(path) ?? 0, range.byteOffset + range.byteLength));
+    }
   }
   return needed;
 }
@@ -221,12 +231,23 @@ export async function compile(
     target: provider,
     weights: options.weights,
     forTraining: options.forTraining,
+    keepWeightsSmall: options.mapped,
     locate: folder === undefined ? undefined : (path) => relative(folder, resolve(path)),
   });
   const keepOnDevice = options.keepOnDevice?.map((name) => `out:${name}`);
   const hash = createHash("sha256").update(graph.bytes);
   const key = hash
-    .update(JSON.stringify([provider, options.threads, keepOnDevice, folder, stamps, options.profilePrefix]))
+    .update(
+      JSON.stringify([
+        provider,
+        options.threads,
+        keepOnDevice,
+        folder,
+        stamps,
+        options.profilePrefix,
+        options.mapped,
+      ]),
+    )
     .digest("hex");
   let cached = sessions.get(key);
   if (!cached) {
@@ -236,6 +257,8 @@ export async function compile(
       keepOnDevice,
       weightFolder: folder,
       profilePrefix: options.profilePrefix,
+      keepWeightsSmall: options.mapped,
+      packWeights: graph.hasQuantizedWeights,
     });
     cached = { session, users: 0 };
     sessions.set(key, cached);

@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly profilePrefix?: string | undefined;
   /** Keep bf16/f16 weights as they are instead of folding them into f32 copies. */
   readonly keepWeightsSmall?: boolean | undefined;
+  /** With `keepWeightsSmall`: let kernels keep rearranged copies of weights, as the integer ones need for their speed. */
+  readonly packWeights?: boolean | undefined;
 }
 
 const ORT_TYPE = { f32: "float32", i32: "int32", bool: "bool" } as const;
@@ -61,11 +63,13 @@ export async function createSession(bytes: Uint8Array, options: SessionOptions):
   const session: Record<string, unknown> = {};
   if (options.weightFolder !== undefined)
     session["model_external_initializers_file_folder_path"] = options.weightFolder;
-  if (options.keepWeightsSmall) session["disable_prepacking"] = "1";
+  if (options.keepWeightsSmall && !options.packWeights) session["disable_prepacking"] = "1";
   extra["session"] = session;
   const settings: Record<string, unknown> = {
     executionProviders: options.provider === "cpu" ? ["cpu"] : [options.provider, "cpu"],
     graphOptimizationLevel: options.keepWeightsSmall ? "disabled" : "all",
+    // An arena keeps what a run needed; beside many sessions that is many times the need of one.
+    ...(options.keepWeightsSmall && { enableCpuMemArena: false, enableMemPattern: false }),
     // Errors are thrown with their message; the log would only say it twice, in raw form.
     logSeverityLevel: 4,
     extra,

@@ -15,6 +15,7 @@ export {
   lower,
   type WeightBinding,
 } from "./onnx/lower.ts";
+export { type FileRange, isQuantized, type QuantizedWeight } from "./onnx/weight-product.ts";
 export { definedOps, type OnnxEmitter, type OpDefinition, type Target, type Value } from "./op.ts";
 // Ops
 export * from "./ops/index.ts";

@@ -16,6 +16,7 @@ export * from "./load-report.ts";
 export * from "./lora-names.ts";
 export * from "./open-weights.ts";
 export { type OpenPthOptions, openPth, PthTensor, type PthValue, readPthTensor, readPthTree } from "./pth.ts";
+export * from "./quantize.ts";
 export {
   readSafetensors,
   readSafetensorsHeader,
@@ -25,6 +26,12 @@ export {
   type WriteSafetensorsOptions,
   writeSafetensors,
 } from "./safetensors.ts";
+export {
+  type PlannedTensor,
+  safetensorsHead,
+  type TensorBytes,
+  writeSafetensorsStream,
+} from "./safetensors-stream.ts";
 export {
   asFloat32,
   BYTES_OF_DTYPE,

@@ -4,7 +4,7 @@
  */
 import { VansError } from "../../base/errors.ts";
 import { type Node, reachableNodes, type Tensor } from "../graph.ts";
-import type { OnnxAttribute, OnnxEmitter, Target } from "../op.ts";
+import type { OnnxAttribute, Target } from "../op.ts";
 import type { DType, NdArray, Shape, StoredDType } from "../types.ts";
 import { formatShape, sameShape } from "../types.ts";
 import { verify } from "../verify.ts";
@@ -15,6 +15,16 @@ import {
   type OnnxDType,
   type ValueProto,
 } from "./protobuf.ts";
+import {
+  type FileRange,
+  isQuantized,
+  lowerWeightProduct,
+  type QuantizedWeight,
+  quantizedElsewhere,
+  type RangeEmitter,
+  type SmallWeight,
+  weightOfProduct,
+} from "./weight-product.ts";
 
 /** A weight that lives in a file (safetensors); the runtime maps it into memory. */
 export interface FileWeight {
@@ -27,7 +37,7 @@ export interface FileWeight {
 
 /** Where the weights of a graph come from. Parameters it does not know are fed at every run. */
 export interface WeightBinding {
-  weight(name: string): FileWeight | NdArray | undefined;
+  weight(name: string): FileWeight | QuantizedWeight | NdArray | undefined;
 }
 
 /** What {@link lower} needs to know beside the graph. */
@@ -36,6 +46,8 @@ export interface LowerOptions {
   readonly weights?: WeightBinding | undefined;
   /** Lower for training even without gradients (a rollout that a training graph will replay). Default: as the graph says. */
   readonly forTraining?: boolean | undefined;
+  /** Widen half-typed weights where they are used, a part at a time, instead of once as a whole. Default false. */
+  readonly keepWeightsSmall?: boolean | undefined;
   /** The path of an external weight as the model file should name it. */
   readonly locate?: ((path: string) => string) | undefined;
 }
@@ -47,6 +59,8 @@ export interface LoweredGraph {
   readonly inputs: ReadonlyMap<string, { readonly dtype: DType; readonly shape: Shape }>;
   readonly outputs: ReadonlyMap<string, { readonly dtype: DType; readonly shape: Shape }>;
   readonly nodeCount: number;
+  /** Some weights are stored in whole numbers. */
+  readonly hasQuantizedWeights: boolean;
   /** Floating-point operations of one run, by the ops' own count. */
   readonly flops: number;
 }
@@ -59,7 +73,7 @@ const OPSETS = [
 const IR_VERSION = 10;
 
 /** Values are named `%n` and constants `#n`, which no weight or input is called. */
-class Emitter implements OnnxEmitter {
+class Emitter implements RangeEmitter {
   readonly nodes: NodeProto[] = [];
   readonly initializers: InitializerProto[] = [];
   private readonly known = new Map<string, string[]>();
@@ -69,11 +83,29 @@ class Emitter implements OnnxEmitter {
   readonly target: Target;
   readonly forTraining: boolean;
   private readonly names: ReadonlyMap<Node, readonly string[]>;
+  private readonly locate: (path: string) => string;
 
-  constructor(target: Target, forTraining: boolean, names: ReadonlyMap<Node, readonly string[]>) {
+  constructor(
+    target: Target,
+    forTraining: boolean,
+    names: ReadonlyMap<Node, readonly string[]>,
+    locate: (path: string) => string = (path) => path,
+  ) {
     this.target = target;
     this.forTraining = forTraining;
     this.names = names;
+    this.locate = locate;
+  }
+
+  range(dtype: OnnxDType, shape: Shape, { path, byteOffset, byteLength }: FileRange): string {
+    const key = `${dtype}[${shape.join()}]@${byteOffset}:${path}`;
+    const before = this.constants.get(key);
+    if (before) return before;
+    const name = `#${this.constants.size}`;
+    this.constants.set(key, name);
+    const data = { location: this.locate(path), byteOffset, byteLength };
+    this.initializers.push({ name, dtype, shape, data });
+    return name;
   }
 
   nameOf(tensor: Tensor): string {
@@ -136,18 +168,7 @@ function bindWeight(
   options: LowerOptions,
 ): string {
   const { shape } = node.types[0]!;
-  if (!sameShape(shape, weight.shape)) {
-    throw new VansError(
-      "VANS_WEIGHTS_SHAPE_MISMATCH",
-      `the weight "${name}" has another shape than the model`,
-      {
-        asked: formatShape(shape),
-        found: formatShape(weight.shape),
-        why: "the configuration and the weights belong to different models",
-        fix: "use the config.json that came with the weights",
-      },
-    );
-  }
+  checkShape(name, shape, weight.shape);
   if ("data" in weight) {
     emitter.initializers.push({ name, dtype: weight.dtype, shape, data: bytesOf(weight) });
     return name;
@@ -156,6 +177,21 @@ function bindWeight(
   const data = { location, byteOffset: weight.byteOffset, byteLength: weight.byteLength };
   emitter.initializers.push({ name, dtype: weight.dtype, shape, data });
   return weight.dtype === "f32" ? name : emitter.node("Cast", [name], { to: { int: 1 } })[0]!;
+}
+
+function checkShape(name: string, shape: Shape, found: Shape): void {
+  if (!sameShape(shape, found)) {
+    throw new VansError(
+      "VANS_WEIGHTS_SHAPE_MISMATCH",
+      `the weight "${name}" has another shape than the model`,
+      {
+        asked: formatShape(shape),
+        found: formatShape(found),
+        why: "the configuration and the weights belong to different models",
+        fix: "use the config.json that came with the weights",
+      },
+    );
+  }
 }
 
 /** The nodes that the outputs need, in order, with values renamed. Fused lowerings leave nodes that nobody reads. */
@@ -187,8 +223,20 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
   const nodes = reachableNodes(roots);
   const forTraining = options.forTraining ?? nodes.some((node) => node.isGradient);
   const names = new Map<Node, readonly string[]>();
-  const emitter = new Emitter(options.target, forTraining, names);
+  const emitter = new Emitter(options.target, forTraining, names, options.locate);
+  // Weights that are bound where they are used, for that decides in which form.
+  const small = new Map<Node, SmallWeight>();
+  const bindSmall = (node: Node): string => {
+    const weight = small.get(node)!;
+    const { name } = node.attrs as { name: string };
+    if (isQuantized(weight)) throw quantizedElsewhere(name, weight.shape);
+    const bound = bindWeight(emitter, name, node, weight, options);
+    names.set(node, [bound]);
+    small.delete(node);
+    return bound;
+  };
   const inputs = new Map<string, { dtype: DType; shape: Shape }>();
+  let hasQuantizedWeights = false;
   let flops = 0;
   for (const node of nodes) {
     flops += node.op.flops(node);
@@ -199,9 +247,23 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
       const { name } = node.attrs as { name: string };
       const weight = node.op.name === "parameter" ? options.weights?.weight(name) : undefined;
       if (!weight) inputs.set(name, node.types[0]!);
+      if (weight && (isQuantized(weight) || (options.keepWeightsSmall && !("data" in weight)))) {
+        checkShape(name, node.types[0]!.shape, weight.shape);
+        small.set(node, weight);
+        hasQuantizedWeights ||= isQuantized(weight);
+        continue;
+      }
       names.set(node, [weight ? bindWeight(emitter, name, node, weight, options) : name]);
     } else {
-      const given = node.inputs.map((input) => names.get(input.node)![input.index]!);
+      const product = weightOfProduct(node, small);
+      const given = node.inputs.map((input, i) => {
+        if (product && i === 1) return "";
+        return names.get(input.node)?.[input.index] ?? bindSmall(input.node);
+      });
+      if (product) {
+        names.set(node, [lowerWeightProduct(emitter, given[0]!, given[2], product)]);
+        continue;
+      }
       names.set(node, node.op.lower(emitter, given, node));
     }
   }
@@ -241,5 +303,5 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
     opsets: OPSETS,
     irVersion: IR_VERSION,
   });
-  return { bytes, inputs, outputs: outputTypes, nodeCount: written.length, flops };
+  return { bytes, inputs, outputs: outputTypes, nodeCount: written.length, hasQuantizedWeights, flops };
 }

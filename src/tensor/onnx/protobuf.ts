@@ -77,7 +77,7 @@ class Writer {
 }
 
 /** Element types of ONNX tensors (TensorProto.DataType). */
-export const ONNX_DTYPE = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 } as const;
+export const ONNX_DTYPE = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 } as const;
 export type OnnxDType = keyof typeof ONNX_DTYPE;
 
 /** A node of the file. */

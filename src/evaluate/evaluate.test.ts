@@ -107,7 +107,7 @@ it("says what is wrong with suite, data and request", { timeout: 600_000 }, asyn
   });
   for (const wrong of [{ limit: 0 }, { threads: 0 }, { steps: 0 }, { guidanceScale: -1 }])
     await expect(run({ ...wrong, out })).rejects.toMatchObject({ code: "VANS_EVALUATE_REQUEST" });
-  await rm(join(data, "clips", "playroom-v1-900003-input.mp4"));
+  await rm(join(data, "clips", "playroom-v2-900003-input.mp4"));
   const parts = ["caption"] as const;
   await expect(run({ parts, out })).rejects.toMatchObject({ code: expect.stringMatching(/^VANS_MEDIA_/) });
 });

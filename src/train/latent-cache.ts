@@ -14,10 +14,10 @@ import { asFloat32, readSafetensors, writeSafetensors } from "../weights/index.t
 import {
   ANSWER_FRAMES,
   candidates,
+  drawingVersion,
   INPUT_FRAMES,
   sampleForSeed,
   WORLD_SIZE,
-  worldVersion,
 } from "../world/index.ts";
 import { copyWindow } from "./world-batches.ts";
 
@@ -108,7 +108,7 @@ export async function latentCache(
   options: { readonly folder: string; readonly threads: number; readonly report?: (text: string) => void },
 ): Promise<LatentCache> {
   const hash = createHash("sha256").update(
-    JSON.stringify([config, worldVersion, EVENTS_PER_SAMPLE, seeds.length, seeds[0], seeds.at(-1)]),
+    JSON.stringify([config, drawingVersion, EVENTS_PER_SAMPLE, seeds.length, seeds[0], seeds.at(-1)]),
   );
   for (const name of Object.keys(weights).sort()) hash.update(name).update(weights[name]!.data);
   const path = join(options.folder, `latents-${hash.digest("hex").slice(0, 16)}.safetensors`);

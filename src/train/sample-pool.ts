@@ -3,7 +3,7 @@
  * @module
  */
 import { fold, keyFromSeed, permutation } from "../base/keys.ts";
-import { sampleForSeed, type WorldSample } from "../world/index.ts";
+import { CURATED_SEED_START, sampleForSeed, type WorldSample } from "../world/index.ts";
 import { HELD_OUT_SEED_START } from "./world-batches.ts";
 
 /** A range of training seeds. */
@@ -12,8 +12,8 @@ export interface SamplePool {
   readonly samples: number;
 }
 
-/** The pool of the recipes: 1,000 samples, as many as VANS picks by hand, from the end of the training seeds. */
-export const DEFAULT_POOL: SamplePool = { firstSeed: HELD_OUT_SEED_START - 1000, samples: 1000 };
+/** The pool of the recipes: 1,000 samples, as many as VANS picks by hand, with curated captions. */
+export const DEFAULT_POOL: SamplePool = { firstSeed: CURATED_SEED_START, samples: 1000 };
 
 /** The `count` samples from position `start` on of the endless order that `seed` gives to the pool. */
 export function poolSamples(pool: SamplePool, seed: number, start: number, count: number): WorldSample[] {

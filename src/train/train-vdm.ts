@@ -36,6 +36,11 @@ const settingsSchema = z.strictObject({
   /** First seed of the cache. */
   firstSeed: z.int().nonnegative().default(0),
   shift: z.number().positive().default(3),
+  /** Styles of the captions; what is left out the text encoder never reads. */
+  captionStyles: z
+    .array(z.enum(["literal", "vivid", "abstract"]))
+    .min(1)
+    .default(["literal", "vivid", "abstract"]),
   /** Share of captions replaced by the empty text. */
   captionDropout: z.number().min(0).max(1).default(0.1),
   /** Share of the batch that shows the right event rather than one of the others. */
@@ -215,7 +220,8 @@ export const prepareVdm: PrepareTask = async (recipe, context) => {
         cachedEvents(seeds[index]!)[eventIndex]!
       ]!;
       const dropped = uniform(fold(key, "dropout"), 1)[0]! < settings.captionDropout;
-      texts.push(dropped ? "" : event.paraphrases[integer(fold(key, "caption"), event.paraphrases.length)]!);
+      const said = settings.captionStyles.flatMap((style) => event.captions[style]);
+      texts.push(dropped ? "" : said[integer(fold(key, "caption"), said.length)]!);
       normalised(cache.inputs, index * cache.inputSize, cache.inputSize, referenceData, n * cache.inputSize);
       if (uniform(fold(key, "still"), 1)[0]! < settings.stills)
         repeatLastFrame(referenceData, n * cache.inputSize, channels, inputFrames, latentSize * latentSize);

@@ -23,6 +23,8 @@ const settingsSchema = z.strictObject({
   tokenizer: z.string().default("suites/playroom/vlm/tokenizer.json"),
   /** Tokens of a sequence, prompt and answer; longer ones are an error. */
   length: z.int().positive().default(160),
+  /** The sample's own caption, in its annotator's style; any paraphrase of the event; or any literal one. */
+  captions: z.enum(["annotated", "paraphrases", "literal"]).default("annotated"),
   /** How much a caption token counts beside a reasoning token. */
   captionWeight: z.number().positive().default(2),
   /** Share of samples shown as a still image. */
@@ -110,9 +112,11 @@ export const prepareVlm: PrepareTask = async (recipe, context) => {
       });
       return feedsOf(
         samples,
-        samples.map(
-          (sample, n) => sample.paraphrases[integer(fold(root, n, "caption"), sample.paraphrases.length)]!,
-        ),
+        samples.map((sample, n) => {
+          if (settings.captions === "annotated") return sample.caption;
+          const said = settings.captions === "literal" ? sample.right.captions.literal : sample.paraphrases;
+          return said[integer(fold(root, n, "caption"), said.length)]!;
+        }),
         (n) => integer(fold(root, n, "still"), 1000) < settings.stills * 1000,
       );
     },

@@ -44,9 +44,14 @@ interface Prepared {
   readonly sample: WorldSample;
   /** Normalised `[1, C, R, h, w]`. */
   readonly references: NdArray;
+  /** Normalised latents of the right event. */
+  readonly truth: NdArray;
   /** The right event and the wrong ones through the autoencoder. */
   readonly candidates: readonly Clip[];
 }
+
+/** Noise levels at which the held-out loss is taken. */
+const LOSS_SIGMAS = [0.2, 0.5, 0.8, 0.95] as const;
 
 /** Texts to padded ids and masks. */
 export type EncodeTexts = (texts: readonly string[]) => { readonly ids: NdArray; readonly mask: NdArray };
@@ -130,14 +135,12 @@ export class VdmPreview {
         WORLD_SIZE / 8,
         WORLD_SIZE / 8,
       ]);
-      const clips: Clip[] = [];
+      const answers: NdArray[] = [];
       for (const event of candidates(sample))
-        clips.push(
-          await decoder.decode(
-            this.normalise((await forAnswer.encode(event.render())).slice(), this.latentShape),
-          ),
-        );
-      out.push({ sample, references, candidates: clips });
+        answers.push(this.normalise((await forAnswer.encode(event.render())).slice(), this.latentShape));
+      const clips: Clip[] = [];
+      for (const latents of answers) clips.push(await decoder.decode(latents));
+      out.push({ sample, references, truth: answers[0]!, candidates: clips });
     }
     await forInput.release();
     await forAnswer.release();
@@ -145,7 +148,10 @@ export class VdmPreview {
     return out;
   }
 
-  /** Samples every held-out sample from its true caption. */
+  /**
+   * Samples every held-out sample from its true caption and from an abstract one, and takes the mean squared error of the
+   * velocity on the truth at fixed noise levels (the held-out loss).
+   */
   async look(
     weights: Readonly<Record<string, NdArray>>,
   ): Promise<{ rows: SheetRow[]; metrics: Record<string, number> }> {
@@ -168,7 +174,9 @@ export class VdmPreview {
     const negativeContext = await embed("");
     const rows: SheetRow[] = [];
     const right: Record<string, { right: number; all: number }> = {};
-    for (const { sample, references, candidates: clips } of prepared) {
+    let squares = 0;
+    let count = 0;
+    for (const { sample, references, truth, candidates: clips } of prepared) {
       const noise = f32(
         normal(
           fold(keyFromSeed(sample.seed), "preview"),
@@ -176,22 +184,41 @@ export class VdmPreview {
         ),
         this.latentShape,
       );
-      const steps = sampleLatents({
-        model: runner.velocity,
-        references,
-        context: await embed(sample.caption),
-        negativeContext,
-        noise,
-        ...sampling,
-      });
-      let latents = noise;
-      for await (const step of steps) latents = step.latents;
-      const clip = await decoder.decode(latents);
-      const verdict = videoEventVerdict(clip, clips);
-      for (const name of [sample.kind, sample.family]) {
-        right[name] ??= { right: 0, all: 0 };
-        right[name].all++;
-        if (verdict.isRight) right[name].right++;
+      const drawn = async (caption: string, names: readonly string[]): Promise<Clip> => {
+        const steps = sampleLatents({
+          model: runner.velocity,
+          references,
+          context: await embed(caption),
+          negativeContext,
+          noise,
+          ...sampling,
+        });
+        let latents = noise;
+        for await (const step of steps) latents = step.latents;
+        const clip = await decoder.decode(latents);
+        const verdict = videoEventVerdict(clip, clips);
+        for (const name of names) {
+          right[name] ??= { right: 0, all: 0 };
+          right[name].all++;
+          if (verdict.isRight) right[name].right++;
+        }
+        return clip;
+      };
+      const clip = await drawn(sample.caption, [sample.kind, sample.family]);
+      await drawn(sample.right.captions.abstract[0]!, [`abstract.${sample.kind}`]);
+      const context = await embed(sample.caption);
+      for (const sigma of LOSS_SIGMAS) {
+        const noisy = noise.data.map((e, i) => sigma * e + (1 - sigma) * truth.data[i]!) as Float32Array;
+        const velocity = await runner.velocity({
+          references,
+          noisy: f32(noisy, this.latentShape),
+          timestep: f32([1000 * sigma]),
+          context,
+        });
+        velocity.data.forEach((v, i) => {
+          squares += (v - (noise.data[i]! - truth.data[i]!)) ** 2;
+        });
+        count += noisy.length;
       }
       const shown = [0, 4, 8, 12, 16];
       rows.push([
@@ -206,9 +233,12 @@ export class VdmPreview {
     await decoder.release();
     return {
       rows,
-      metrics: Object.fromEntries(
-        Object.entries(right).map(([name, n]) => [`eventAccuracy.${name}`, n.right / n.all]),
-      ),
+      metrics: {
+        mse: squares / count,
+        ...Object.fromEntries(
+          Object.entries(right).map(([name, n]) => [`eventAccuracy.${name}`, n.right / n.all]),
+        ),
+      },
     };
   }
 }

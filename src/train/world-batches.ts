@@ -6,12 +6,13 @@ import { fold, integer, type Key, keyFromSeed } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
 import {
   assertTrainingSeed,
+  CURATED_SEED_START,
   EVALUATION_SEED_START,
   sampleForSeed,
   type WorldSample,
 } from "../world/index.ts";
 
-/** Training seeds below this are for training, those from here to the evaluation seeds for looking while training. */
+/** Seeds from here to the evaluation seeds are for looking while training. */
 export const HELD_OUT_SEED_START = 880_000;
 
 /** The key of a step of a run. */
@@ -19,9 +20,9 @@ export function stepKey(seed: number, step: number, name: string): Key {
   return fold(keyFromSeed(seed), name, step);
 }
 
-/** A random training sample. */
+/** A random training sample, written about by annotators. */
 export function drawSample(key: Key): WorldSample {
-  const seed = integer(fold(key, "seed"), HELD_OUT_SEED_START);
+  const seed = integer(fold(key, "seed"), CURATED_SEED_START);
   assertTrainingSeed(seed);
   return sampleForSeed(seed);
 }

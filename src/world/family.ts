@@ -28,6 +28,15 @@ export interface EventPlan {
   readonly draw: (canvas: Canvas, scene: Scene, progress: number) => void;
 }
 
+/** How one asks: `plain` questions are answered in full sentences, `elliptic` ones by annotators of few words. */
+export type QuestionStyle = "plain" | "elliptic";
+
+/** A question as a family may ask it. */
+export interface Phrasing {
+  readonly text: string;
+  readonly style: QuestionStyle;
+}
+
 /** A situation: what the input shows, what is asked, what comes next and what does not. */
 export interface Story {
   readonly scene: Scene;
@@ -38,6 +47,7 @@ export interface Story {
   /** Steps that happened between input and question. */
   readonly skipped: number;
   readonly question: string;
+  readonly questionStyle: QuestionStyle;
   readonly reasoning: string;
   /** Draws the input at `moment` 0 (first frame) … 1 (last frame, at rest). */
   readonly drawInput: (canvas: Canvas, scene: Scene, moment: number) => void;

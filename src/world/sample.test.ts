@@ -72,7 +72,7 @@ describe("a sample", () => {
     const all = seeds(16)
       .map((seed) => digest(sampleForSeed(seed)))
       .join(" ");
-    expect(createHash("sha256").update(all).digest("hex").slice(0, 16)).toBe("a3b5acacfb561438");
+    expect(createHash("sha256").update(all).digest("hex").slice(0, 16)).toBe("a54eca0540b50a5f");
   });
 
   it("rotates through kinds and families", () => {
@@ -82,6 +82,21 @@ describe("a sample", () => {
       expect(sample.kind).toBe(seed % 2 === 0 ? "procedural" : "predictive");
       expect(sample.family).toBe(families[Math.floor(seed / 2) % families.length]!.name);
     }
+  });
+
+  it("has curated captions where policies learn and are judged, annotators' captions below", () => {
+    for (const seed of [879_000, 880_123, 900_000, 912_345])
+      expect(sampleForSeed(seed).captionStyle, String(seed)).toBe("literal");
+    const styles: Record<string, number> = {};
+    const count = 1600;
+    for (let seed = 0; seed < count; seed++) {
+      const { captionStyle, kind } = sampleForSeed(seed);
+      styles[`${kind} ${captionStyle}`] = (styles[`${kind} ${captionStyle}`] ?? 0) + 2 / count;
+    }
+    // 4 of 12 procedural and 2 of 7 predictive phrasings have few words; 7 of 8 captions to them are abstract.
+    expect(styles["procedural abstract"]).toBeCloseTo((4 / 12) * (7 / 8), 1);
+    expect(styles["predictive abstract"]).toBeCloseTo((2 / 7) * (7 / 8), 1);
+    expect(styles["procedural vivid"]).toBeGreaterThan(0.1);
   });
 
   it("has the promised sizes and texts", () => {

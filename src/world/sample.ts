@@ -6,9 +6,9 @@ import { fold, keyFromSeed } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
 import { integerBetween, pick } from "./dice.ts";
 import { worldFamilies } from "./families.ts";
-import type { Captions, EventPlan, WorldKind } from "./family.ts";
+import type { Captions, EventPlan, QuestionStyle, WorldKind } from "./family.ts";
 import { ANSWER_FRAMES, INPUT_FRAMES, placeName, renderClip, type Scene } from "./scene.ts";
-import { worldVersion } from "./seeds.ts";
+import { CURATED_SEED_START, drawingVersion, worldVersion } from "./seeds.ts";
 
 /** How a caption speaks. */
 export type CaptionStyle = keyof Captions;
@@ -44,7 +44,7 @@ export interface WorldAttributes {
 
 /** One sample: what is shown, asked, thought, said and seen next, and what does not come next. */
 export interface WorldSample {
-  /** `playroom-v1-000042`. */
+  /** `playroom-v2-000042`. */
   readonly id: string;
   readonly kind: WorldKind;
   readonly family: string;
@@ -71,7 +71,11 @@ export interface WorldSample {
   readonly renderRight: (scene: Scene) => Clip;
 }
 
-const styleDraws: readonly CaptionStyle[] = ["literal", "literal", "literal", "vivid", "abstract"];
+/** How annotators write: who is asked in few words answers in few. */
+const STYLE_DRAWS: Readonly<Record<QuestionStyle, readonly CaptionStyle[]>> = {
+  plain: ["literal", "literal", "literal", "vivid"],
+  elliptic: ["abstract", "abstract", "abstract", "abstract", "abstract", "abstract", "abstract", "literal"],
+};
 
 /** Frame `f` of an answer shows progress `(f - 1) / duration`, held at the ends. */
 function answerMoment(duration: number): (frame: number) => number {
@@ -93,7 +97,7 @@ export function sampleForSeed(seed: number): WorldSample {
   const kind: WorldKind = seed % 2 === 0 ? "procedural" : "predictive";
   const families = worldFamilies[kind];
   const family = families[Math.floor(seed / 2) % families.length]!;
-  const key = fold(keyFromSeed(seed), "world", worldVersion);
+  const key = fold(keyFromSeed(seed), "world", drawingVersion);
   const story = family.tell(fold(key, family.name));
   const { scene } = story;
   // Nothing moves faster than about 3 pixels a frame, and the final state stands for at least 6 frames.
@@ -102,7 +106,8 @@ export function sampleForSeed(seed: number): WorldSample {
   const moment = answerMoment(duration);
   const toEvent = (plan: EventPlan, index: number): WorldEvent => {
     const captionKey = fold(key, "caption", index);
-    const captionStyle = pick(captionKey, "style", styleDraws);
+    const captionStyle =
+      seed >= CURATED_SEED_START ? "literal" : pick(captionKey, "style", STYLE_DRAWS[story.questionStyle]);
     const caption = pick(captionKey, "text", plan.captions[captionStyle]);
     return {
       event: plan.event,

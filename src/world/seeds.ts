@@ -5,7 +5,16 @@
 import { VansError } from "../base/errors.ts";
 
 /** Version of the simulated world: the same version and seed give the same sample, byte for byte. */
-export const worldVersion = 1;
+export const worldVersion = 2;
+
+/** Version of what is drawn and asked. World version 2 changed captions only, so encoded clips of version 1 stay good. */
+export const drawingVersion = 1;
+
+/**
+ * Captions of seeds from here on are picked by hand, so to speak: always literal. Below, annotators write as they like.
+ * The samples of policy training, of looking while training and of evaluation lie above.
+ */
+export const CURATED_SEED_START = 879_000;
 
 /** Seeds from here on are for evaluation only. */
 export const EVALUATION_SEED_START = 900_000;

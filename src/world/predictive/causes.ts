@@ -12,6 +12,7 @@ import {
   type EventPlan,
   type Family,
   nothingCaptions,
+  type Phrasing,
   type Story,
   withArticle,
 } from "../family.ts";
@@ -43,14 +44,14 @@ export interface Phenomenon {
   readonly drawCalm: (canvas: Canvas, scene: Scene, moment: number) => void;
 }
 
-const questions = [
-  "what happens if {condition}?",
-  "what will happen if {condition}?",
-  "what do we see next if {condition}?",
-  "suppose {condition}. what happens then?",
-  "now {condition}. what comes next?",
-  "imagine that {condition}. what do we see?",
-  "what if {condition}?",
+const questions: readonly Phrasing[] = [
+  { text: "what happens if {condition}?", style: "plain" },
+  { text: "what will happen if {condition}?", style: "plain" },
+  { text: "what do we see next if {condition}?", style: "plain" },
+  { text: "suppose {condition}. what happens then?", style: "plain" },
+  { text: "now {condition}. what comes next?", style: "elliptic" },
+  { text: "imagine that {condition}. what do we see?", style: "plain" },
+  { text: "what if {condition}?", style: "elliptic" },
 ];
 
 /** Makes a family from what a phenomenon declares. */
@@ -68,15 +69,14 @@ export function predictiveFamily(phenomenon: Phenomenon): Family {
       .replace("{a}", withArticle(scene.colour))
       .replace("{c}", scene.colour);
     const opening = pick(key, "opening", ["the clip shows", "this is", "i see"]);
+    const phrasing = pick(key, "question", questions);
     return {
       scene,
       goal: `see what happens to ${phenomenon.object}`,
       state: `${phenomenon.name}-calm`,
       skipped: 0,
-      question: pick(key, "question", questions).replace(
-        "{condition}",
-        pick(key, "condition", cause.conditions),
-      ),
+      question: phrasing.text.replace("{condition}", pick(key, "condition", cause.conditions)),
+      questionStyle: phrasing.style,
       reasoning: `${opening} ${thing}. ${phenomenon.seen}. ${cause.because}.`,
       drawInput: phenomenon.drawCalm,
       right: plan(cause),

@@ -15,6 +15,7 @@ import {
   type Family,
   listWords,
   nothingCaptions,
+  type Phrasing,
   type Story,
   withArticle,
 } from "../family.ts";
@@ -63,21 +64,21 @@ export interface Procedure {
   readonly draw: (canvas: Canvas, scene: Scene, amounts: Amounts) => void;
 }
 
-const namedQuestions = [
+const namedQuestions: readonly Phrasing[] = [
   "i am {doing}. what should i do next?",
   "i am {doing}. what comes next?",
   "what is the next step in {doing}?",
   "how do i go on with {doing}?",
   "help me with {doing}. what is next?",
   "we are {doing}. which step follows?",
-];
-const impliedQuestions = [
-  "what should i do next?",
-  "what comes next here?",
-  "what is the next step?",
-  "how do i go on from here?",
-  "which step follows?",
-  "and now?",
+].map((text) => ({ text, style: "plain" }));
+const impliedQuestions: readonly Phrasing[] = [
+  { text: "what should i do next?", style: "plain" },
+  { text: "what comes next here?", style: "elliptic" },
+  { text: "what is the next step?", style: "plain" },
+  { text: "how do i go on from here?", style: "elliptic" },
+  { text: "which step follows?", style: "elliptic" },
+  { text: "and now?", style: "elliptic" },
 ];
 const skippedPrefixes = [
   "i have already {past}.",
@@ -86,14 +87,13 @@ const skippedPrefixes = [
   "after the clip i {past}.",
 ];
 
-function questionOf(key: Key, procedure: Procedure, pasts: readonly string[]): string {
+function questionOf(key: Key, procedure: Procedure, pasts: readonly string[]): Phrasing {
   const isNamed = between(key, "named goal", 0, 1) < 0.5;
-  const question = pick(key, "question", isNamed ? namedQuestions : impliedQuestions).replace(
-    "{doing}",
-    pick(key, "doing", procedure.doing),
-  );
-  if (pasts.length === 0) return question;
-  return `${pick(key, "skipped", skippedPrefixes).replace("{past}", listWords(pasts))} ${question}`;
+  const { text, style } = pick(key, "question", isNamed ? namedQuestions : impliedQuestions);
+  const question = text.replace("{doing}", pick(key, "doing", procedure.doing));
+  if (pasts.length === 0) return { text: question, style };
+  const prefix = pick(key, "skipped", skippedPrefixes).replace("{past}", listWords(pasts));
+  return { text: `${prefix} ${question}`, style };
 }
 
 function reasoningOf(
@@ -142,16 +142,18 @@ export function proceduralFamily(procedure: Procedure): Family {
     const inputStart = between(key, "input start", 0.12, 0.25);
     const before = procedure.after(shown - 1);
     const now = procedure.after(shown);
+    const asked = questionOf(
+      key,
+      procedure,
+      between_.map((one) => one.past),
+    );
     return {
       scene,
       goal: procedure.goal,
       state: `${procedure.name}-${steps[shown - 1]!.name}`,
       skipped,
-      question: questionOf(
-        key,
-        procedure,
-        between_.map((one) => one.past),
-      ),
+      question: asked.text,
+      questionStyle: asked.style,
       reasoning: reasoningOf(
         key,
         procedure.description.replace("{a}", withArticle(scene.colour)),

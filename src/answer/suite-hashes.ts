@@ -7,7 +7,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
-import { SUITE_FILE, type Suite } from "./suite.ts";
+import type { Suite } from "./suite.ts";
 
 /** Hashes by path relative to the suite's folder, with forward slashes. */
 export type SuiteHashes = Readonly<Record<string, string>>;
@@ -29,7 +29,7 @@ export async function suiteHashes(suite: Suite): Promise<SuiteHashes> {
   const { manifest, folder } = suite;
   const { vlm, vdm, vae, textEncoder, adapters } = manifest;
   const named = [
-    SUITE_FILE,
+    ...suite.descriptions.map((path) => relative(folder, path)),
     ...[vlm, vdm, vae, textEncoder, ...adapters].flatMap((part) => [part.config, ...part.weights]),
     vlm.tokenizer,
     textEncoder.tokenizer,

@@ -101,6 +101,18 @@ const manifestSchema = z.strictObject({
   card: file.default("README.md"),
 });
 
+/** A suite that takes everything from another one but what it says itself. */
+const extensionSchema = manifestSchema
+  .pick({ name: true, version: true, about: true, licence: true, adapters: true, card: true, domain: true })
+  .partial({ version: true, licence: true, domain: true })
+  .extend({
+    /** Folder of the other suite, relative to this one's. */
+    extends: z.string().min(1),
+    /** Settings that differ. */
+    answer: answerSchema.partial().optional(),
+  })
+  .strict();
+
 /** The checked content of `suite.json`. */
 export type SuiteManifest = z.infer<typeof manifestSchema>;
 
@@ -113,7 +125,55 @@ export type AnswerSettings = SuiteManifest["answer"];
  * @throws `VANS_SUITE_INVALID` naming every field that is missing or wrong
  */
 export function parseSuiteManifest(raw: unknown, path: string): SuiteManifest {
-  const result = manifestSchema.safeParse(raw);
+  return checked(manifestSchema, raw, path);
+}
+
+/** The folder that the content of a `suite.json` says it extends. */
+export function extendedSuite(raw: unknown): string | undefined {
+  const named = z.object({ extends: z.string() }).safeParse(raw);
+  return named.success ? named.data.extends : undefined;
+}
+
+/**
+ * The manifest of a suite that extends another: parts and settings of `base`, with files found at `toBase` (the way from
+ * this suite's folder to the other's), and this suite's own adapters, which replace those of `base`.
+ *
+ * @throws `VANS_SUITE_INVALID`
+ */
+export function extendManifest(
+  base: SuiteManifest,
+  raw: unknown,
+  options: { readonly path: string; readonly toBase: string },
+): SuiteManifest {
+  const own = checked(extensionSchema, raw, options.path);
+  const there = (path: string): string => `${options.toBase}/${path}`;
+  const part = <T extends { config: string; weights: string[]; tokenizer?: string }>(one: T): T => ({
+    ...one,
+    config: there(one.config),
+    weights: one.weights.map(there),
+    ...(one.tokenizer !== undefined && { tokenizer: there(one.tokenizer) }),
+  });
+  const { extends: _, answer, ...said } = own;
+  // Only what the file says: defaults of settings that it leaves out are the other suite's.
+  const changes = Object.fromEntries(
+    Object.entries(answer ?? {}).filter(([name]) => name in ((raw as { answer?: object }).answer ?? {})),
+  );
+  return {
+    ...base,
+    ...said,
+    vlm: part(base.vlm),
+    vdm: part(base.vdm),
+    vae: part(base.vae),
+    textEncoder: part(base.textEncoder),
+    ...(base.clip && { clip: part(base.clip) }),
+    ...(base.clipEval && { clipEval: part(base.clipEval) }),
+    ...(base.i3d && { i3d: part(base.i3d) }),
+    answer: { ...base.answer, ...changes },
+  };
+}
+
+function checked<T>(schema: z.ZodType<T>, raw: unknown, path: string): T {
+  const result = schema.safeParse(raw);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => ({
     field: issue.path.map(String).join(".") || "(the file itself)",

@@ -1,5 +1,5 @@
 /** Suites on disk: what is found, what is refused and in which words. @module */
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -99,6 +99,40 @@ describe("loadSuite", () => {
     expect(error.message).toContain("answer.answerFrames: 18 frames; use 17 or 21 frames");
     expect(error.message).toContain("36x32 pixels; multiples of 16");
     expect(error.message).toContain("text width 24, textEncoder: 32");
+  });
+});
+
+describe("a suite that extends another", () => {
+  const extension = async (name: string, json: object): Promise<string> => {
+    const path = join(root, name);
+    await mkdir(path, { recursive: true });
+    await writeFile(join(path, "suite.json"), JSON.stringify(json));
+    return path;
+  };
+
+  it("takes parts and settings from it, and says its own", async () => {
+    const other = await extension("extension", {
+      name: "extension",
+      extends: "../random",
+      about: "the same with more steps",
+      answer: { steps: 3 },
+    });
+    const [base, suite] = [await loadSuite(folder), await loadSuite(other)];
+    expect(suite.name).toBe("extension");
+    expect(suite.vlm.weights).toEqual(base.vlm.weights);
+    expect(suite.manifest.answer).toEqual({ ...base.manifest.answer, steps: 3 });
+    const hashes = await suiteHashes(suite);
+    expect(Object.keys(hashes)).toEqual(
+      expect.arrayContaining(["suite.json", "../random/suite.json", "../random/vlm/model.safetensors"]),
+    );
+  });
+
+  it("refuses circles and unknown fields", async () => {
+    await extension("circle-a", { name: "a", extends: "../circle-b", about: "a" });
+    const b = await extension("circle-b", { name: "b", extends: "../circle-a", about: "b" });
+    expect((await errorOf(loadSuite(b))).message).toContain("circle");
+    const odd = await extension("odd", { name: "odd", extends: "../random", about: "odd", vdm: {} });
+    expect((await errorOf(loadSuite(odd))).details.found).toContain("vdm");
   });
 });
 

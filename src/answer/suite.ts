@@ -3,7 +3,7 @@
  * @module
  */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { isVansError, VansError } from "../base/errors.ts";
@@ -12,7 +12,7 @@ import { type Umt5Config, umt5Config } from "../models/umt5/config.ts";
 import { type DitConfig, ditConfig } from "../models/wan/dit-config.ts";
 import { latentFrameCount, type VaeConfig, vaeStride } from "../models/wan/vae-config.ts";
 import { parseVaeConfig } from "./parse-vae-config.ts";
-import { parseSuiteManifest, type SuiteManifest } from "./suite-manifest.ts";
+import { extendedSuite, extendManifest, parseSuiteManifest, type SuiteManifest } from "./suite-manifest.ts";
 
 /** Absolute paths of one part's weights, in the order of `suite.json`. */
 export type WeightPaths = readonly string[];
@@ -29,6 +29,8 @@ export interface SuiteAdapter {
 export interface Suite {
   readonly name: string;
   readonly folder: string;
+  /** Its `suite.json`, and those of the suites that it extends. */
+  readonly descriptions: readonly string[];
   readonly manifest: SuiteManifest;
   readonly vlm: { readonly config: QwenConfig; readonly weights: WeightPaths; readonly tokenizer: string };
   readonly vdm: { readonly config: DitConfig; readonly weights: WeightPaths };
@@ -60,13 +62,14 @@ const NAME = /^[a-z0-9][a-z0-9._-]*$/;
  */
 export async function loadSuite(nameOrPath: string = DEFAULT_SUITE): Promise<Suite> {
   const folder = await findSuite(nameOrPath);
-  const manifest = parseSuiteManifest(await readJson(join(folder, SUITE_FILE)), join(folder, SUITE_FILE));
+  const { manifest, files } = await readManifest(folder);
   const at = (path: string): string => join(folder, path);
   const config = (path: string): Promise<unknown> => readJson(at(path));
   const { vlm, vdm, vae, textEncoder } = manifest;
   const suite: Suite = {
     name: manifest.name,
     folder,
+    descriptions: files,
     manifest,
     vlm: {
       config: qwenConfig(await config(vlm.config)),
@@ -92,6 +95,26 @@ export async function loadSuite(nameOrPath: string = DEFAULT_SUITE): Promise<Sui
   checkParts(suite);
   await checkFiles(suite);
   return suite;
+}
+
+/** The manifest in a folder; one that extends another suite is filled up from it. */
+async function readManifest(
+  folder: string,
+  seen: readonly string[] = [],
+): Promise<{ manifest: SuiteManifest; files: readonly string[] }> {
+  const path = join(folder, SUITE_FILE);
+  const raw = await readJson(path);
+  const extended = extendedSuite(raw);
+  if (extended === undefined) return { manifest: parseSuiteManifest(raw, path), files: [path] };
+  const there = resolve(folder, extended);
+  if ([...seen, folder].includes(there))
+    throw new VansError("VANS_SUITE_INVALID", "suites extend each other in a circle", {
+      found: [...seen, folder, there].join(" extends "),
+      fix: "let one of them name its parts itself",
+    });
+  const base = await readManifest(there, [...seen, folder]);
+  const toBase = relative(folder, there).split(sep).join("/");
+  return { manifest: extendManifest(base.manifest, raw, { path, toBase }), files: [path, ...base.files] };
 }
 
 /** The folder of a suite. */

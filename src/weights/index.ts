@@ -11,6 +11,26 @@ export {
 } from "./case-folder.ts";
 export { runFormatsCase } from "./conformance.ts";
 export * from "./half.ts";
+export {
+  blobHash,
+  type CachedFile,
+  cachedFiles,
+  type HubEnvironment,
+  type HubSource,
+  hubCacheFolder,
+  isCommit,
+  RepoCache,
+} from "./hub-cache.ts";
+export { type DownloadOptions, downloadFile, type RemoteFile } from "./hub-download.ts";
+export {
+  type PullOptions,
+  type PullProgress,
+  pullSources,
+  removeSources,
+  type StoreOptions,
+  type VerifiedFile,
+  verifySources,
+} from "./hub-store.ts";
 export * from "./key-map.ts";
 export * from "./load-report.ts";
 export * from "./lora-names.ts";

@@ -1,0 +1,399 @@
+/**
+ * Models from the Hugging Face hub: fetched into the shared cache, checked, listed, removed.
+ *
+ * Which commit, sizes and hashes come from `@huggingface/hub`; the bytes are fetched here, because the client starts
+ * broken downloads from the beginning. `HF_ENDPOINT` names a mirror, `HF_TOKEN` a token, `HF_HUB_OFFLINE=1` forbids requests.
+ * @module
+ */
+import {
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import { throwIfAborted } from "../base/abort.ts";
+import { isVansError, VansError } from "../base/errors.ts";
+import { blobHash, cachedFiles, type HubSource, hubCacheFolder, RepoCache } from "./hub-cache.ts";
+import { type DownloadOptions, downloadFile, hashLike, refused } from "./hub-download.ts";
+
+/** How the store reaches hub and cache. Everything has its default from the environment. */
+export interface StoreOptions {
+  readonly cache?: string;
+  /** Default `HF_ENDPOINT` or https://huggingface.co. */
+  readonly endpoint?: string;
+  /** Default `HF_TOKEN`, or the token that `hf auth login` left. */
+  readonly token?: string;
+  /** Default: whether `HF_HUB_OFFLINE` is set. */
+  readonly offline?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How far a pull is. */
+export interface PullProgress {
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly doneFiles: number;
+  readonly totalFiles: number;
+  /** A file that has just been finished, `repo/path`. */
+  readonly finished?: string;
+}
+
+/** Options of {@link pullSources}. */
+export interface PullOptions
+  extends StoreOptions,
+    Pick<DownloadOptions, "attempts" | "backoffMs" | "stallMs"> {
+  /** Files at the same time; default 4. */
+  readonly parallel?: number;
+  readonly onProgress?: (progress: PullProgress) => void;
+}
+
+/** A file of a pull: what the hub says of it. */
+interface Wanted {
+  readonly repo: RepoCache;
+  readonly source: HubSource;
+  readonly commit: string;
+  readonly path: string;
+  readonly byteLength: number;
+  readonly hash: string;
+}
+
+const isSet = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? "");
+
+async function tokenOf(options: StoreOptions): Promise<string | undefined> {
+  if (options.token !== undefined) return options.token || undefined;
+  const { env } = process;
+  const given = env["HF_TOKEN"] ?? env["HUGGING_FACE_HUB_TOKEN"];
+  if (given) return given.trim();
+  const home = env["HF_HOME"] ?? join(env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "huggingface");
+  const stored = await readFile(env["HF_TOKEN_PATH"] ?? join(home, "token"), "utf8").catch(() => "");
+  return stored.trim() || undefined;
+}
+
+/**
+ * Fetches what is missing of several sources into the cache.
+ *
+ * @returns the commit of each source, in their order
+ * @throws `VANS_STORE_OFFLINE`, `VANS_STORE_DOWNLOAD`, `VANS_STORE_HASH`, `VANS_STORE_NO_SPACE`, `VANS_RUN_ABORTED`
+ */
+export async function pullSources(
+  sources: readonly HubSource[],
+  options: PullOptions = {},
+): Promise<string[]> {
+  const cache = options.cache ?? hubCacheFolder();
+  const offline = options.offline ?? isSet(process.env["HF_HUB_OFFLINE"]);
+  if (offline) return Promise.all(sources.map((source) => offlineCommit(source, cache)));
+  const endpoint = (options.endpoint ?? process.env["HF_ENDPOINT"] ?? "https://huggingface.co").replace(
+    /\/+$/,
+    "",
+  );
+  const token = await tokenOf(options);
+  const listed = await Promise.all(
+    sources.map((source) => wantedOf(source, cache, { endpoint, token, signal: options.signal })),
+  );
+  const missing: Wanted[] = [];
+  for (const wanted of listed.flat())
+    if (!(await stat(wanted.repo.filePath(wanted.commit, wanted.path)).catch(() => undefined)))
+      missing.push(wanted);
+  await checkSpace(missing, cache);
+  let doneBytes = 0;
+  let doneFiles = 0;
+  const totalBytes = missing.reduce((total, { byteLength }) => total + byteLength, 0);
+  const report = (finished?: string): void =>
+    options.onProgress?.({
+      doneBytes,
+      totalBytes,
+      doneFiles,
+      totalFiles: missing.length,
+      ...(finished !== undefined && { finished }),
+    });
+  report();
+  const queue = [...missing];
+  // The first failure stops the other downloads; their parts stay for the next pull.
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const worker = async (): Promise<void> => {
+    for (let wanted = queue.shift(); wanted; wanted = queue.shift()) {
+      const { repo, source, commit, path } = wanted;
+      const url = `${endpoint}/${source.repo}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
+      await fetchInto(wanted, url, {
+        signal,
+        headers: token ? { Authorization: `Bearer ${token}` } : {},
+        onBytes: (bytes) => {
+          doneBytes += bytes;
+          report();
+        },
+        ...(options.attempts !== undefined && { attempts: options.attempts }),
+        ...(options.backoffMs !== undefined && { backoffMs: options.backoffMs }),
+        ...(options.stallMs !== undefined && { stallMs: options.stallMs }),
+      });
+      await link(repo.blobPath(wanted.hash), repo.filePath(commit, path));
+      doneFiles++;
+      report(`${source.repo}/${path}`);
+    }
+  };
+  const results = await Promise.allSettled(
+    Array.from({ length: Math.max(1, Math.min(options.parallel ?? 4, missing.length)) }, () =>
+      worker().catch((error: unknown) => {
+        stop.abort();
+        throw error;
+      }),
+    ),
+  );
+  const failures = results.flatMap((result) =>
+    result.status === "rejected" ? [result.reason as unknown] : [],
+  );
+  throwIfAborted(options.signal);
+  if (failures.length > 0)
+    throw failures.find((error) => !isVansError(error, "VANS_RUN_ABORTED")) ?? failures[0];
+  for (const [index, source] of sources.entries()) {
+    const [first] = listed[index]!;
+    if (first && first.commit !== source.revision)
+      await writeText(first.repo.refPath(source.revision), first.commit);
+  }
+  return listed.map((wanted, index) => wanted[0]?.commit ?? sources[index]!.revision);
+}
+
+async function offlineCommit(source: HubSource, cache: string): Promise<string> {
+  const missing = (await cachedFiles(source, cache)).filter((file) => !file.isThere);
+  if (missing.length > 0)
+    throw new VansError("VANS_STORE_OFFLINE", `${source.repo} is not complete on this machine`, {
+      asked: missing.map((file) => file.path).join(", "),
+      why: "offline mode (HF_HUB_OFFLINE) forbids fetching it",
+      fix: "unset HF_HUB_OFFLINE, or copy the cache from a machine that has the files",
+    });
+  return (await new RepoCache(source.repo, cache).commitOf(source.revision)) ?? source.revision;
+}
+
+/** What the hub says of a source's files. */
+async function wantedOf(
+  source: HubSource,
+  cache: string,
+  {
+    endpoint,
+    token,
+    signal,
+  }: { endpoint: string; token: string | undefined; signal: AbortSignal | undefined },
+): Promise<Wanted[]> {
+  const { HubApiError, modelInfo, pathsInfo } = await import("@huggingface/hub");
+  const repo = new RepoCache(source.repo, cache);
+  const abortable: typeof fetch = (input, init) => fetch(input, { ...init, ...(signal && { signal }) });
+  const common = { hubUrl: endpoint, fetch: abortable, ...(token && { accessToken: token }) };
+  try {
+    const { sha } = await modelInfo({
+      name: source.repo,
+      revision: source.revision,
+      additionalFields: ["sha"],
+      ...common,
+    });
+    if (!isHash(sha, 40)) throw new TypeError(`the hub names no commit for ${source.revision}`);
+    const paths = [...source.files];
+    const found = await pathsInfo({ repo: source.repo, revision: sha, paths, ...common });
+    return paths.map((path): Wanted => {
+      const info = found.find((entry) => entry.path === path);
+      const hash = info?.lfs?.oid.replace(/^sha256:/, "") ?? info?.oid;
+      if (!info || hash === undefined) throw refused(`${endpoint}/${source.repo}/${path}`, 404);
+      if (!isHash(hash, 40) && !isHash(hash, 64)) throw new TypeError(`the hub gives no hash of ${path}`);
+      const byteLength = info.lfs?.size ?? info.size;
+      if (!Number.isSafeInteger(byteLength) || byteLength < 0)
+        throw new TypeError(`the hub gives no size of ${path}`);
+      return { repo, source, commit: sha, path, byteLength, hash };
+    });
+  } catch (error) {
+    throwIfAborted(signal);
+    if (isVansError(error)) throw error;
+    if (error instanceof HubApiError && error.statusCode < 500 && error.statusCode !== 429)
+      throw refused(`${endpoint}/${source.repo}`, error.statusCode);
+    throw new VansError("VANS_STORE_DOWNLOAD", `${source.repo} cannot be looked up`, {
+      asked: endpoint,
+      found: error instanceof Error ? error.message.split("\n")[0]! : String(error),
+      fix: "check the network, or name a mirror in HF_ENDPOINT; files that are here already work with HF_HUB_OFFLINE=1",
+      cause: error,
+    });
+  }
+}
+
+const isHash = (text: string | undefined, length: number): text is string =>
+  text !== undefined && text.length === length && /^[0-9a-f]+$/.test(text);
+
+/** Fetches a blob unless it is there; two processes do not fetch the same one at once. */
+async function fetchInto(wanted: Wanted, url: string, options: DownloadOptions): Promise<void> {
+  const { repo, hash, byteLength } = wanted;
+  const blob = repo.blobPath(hash);
+  const unlock = await lock(repo.lockPath(hash), options.signal);
+  try {
+    const there = await stat(blob).catch(() => undefined);
+    const part = (await stat(`${blob}.incomplete`).catch(() => undefined))?.size ?? 0;
+    options.onBytes?.(there ? byteLength : part);
+    if (!there) await downloadFile(blob, { url, byteLength, hash }, options);
+  } finally {
+    await unlock();
+  }
+}
+
+/** Takes a lock file that names its process; the lock of a process that is gone is taken over. */
+async function lock(path: string, signal: AbortSignal | undefined): Promise<() => Promise<void>> {
+  await mkdir(dirname(path), { recursive: true });
+  for (;;) {
+    throwIfAborted(signal);
+    try {
+      const file = await open(path, "wx");
+      await file.writeFile(String(process.pid));
+      await file.close();
+      return () => rm(path, { force: true });
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EEXIST") throw error;
+    }
+    const holder = Number(await readFile(path, "utf8").catch(() => "0"));
+    if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
+    else await new Promise((done) => setTimeout(done, 200));
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === "EPERM";
+  }
+}
+
+async function checkSpace(missing: readonly Wanted[], cache: string): Promise<void> {
+  if (missing.length === 0) return;
+  await mkdir(cache, { recursive: true });
+  let needed = 0;
+  for (const { repo, hash, byteLength } of missing) {
+    const blob = repo.blobPath(hash);
+    if (await stat(blob).catch(() => undefined)) continue;
+    needed +=
+      byteLength - Math.min(byteLength, (await stat(`${blob}.incomplete`).catch(() => undefined))?.size ?? 0);
+  }
+  const { bavail, bsize } = await statfs(cache);
+  if (needed <= bavail * bsize) return;
+  throw new VansError("VANS_STORE_NO_SPACE", "the files do not fit on the disk of the cache", {
+    asked: `${(needed / 1e9).toFixed(1)} GB in ${cache}`,
+    found: `${((bavail * bsize) / 1e9).toFixed(1)} GB free`,
+    fix: "make room, or move the cache with HF_HUB_CACHE",
+  });
+}
+
+/** Links a snapshot's file to its blob; where links are not allowed the blob is moved. */
+async function link(blob: string, file: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await rm(file, { force: true });
+  try {
+    await symlink(relative(dirname(file), blob), file);
+  } catch {
+    await rename(blob, file);
+  }
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(`${path}.${process.pid}`, text);
+  await rename(`${path}.${process.pid}`, path);
+}
+
+/** What checking a file gave. */
+export interface VerifiedFile {
+  readonly repo: string;
+  readonly path: string;
+  readonly state: "sound" | "missing" | "damaged" | "unknown";
+}
+
+/**
+ * Reads every file of the sources and compares it with the hash it was fetched under; makes no requests. `unknown`: the
+ * file is there but was not put there by a hub client, so its hash is not known.
+ */
+export async function* verifySources(
+  sources: readonly HubSource[],
+  options: Pick<StoreOptions, "cache" | "signal"> = {},
+): AsyncGenerator<VerifiedFile, void> {
+  for (const source of sources) {
+    for (const { path, file, isThere, byteLength } of await cachedFiles(source, options.cache)) {
+      const hash = isThere ? await blobHash(file) : undefined;
+      const checked =
+        hash === undefined ? undefined : await hashLike(file, { url: "", byteLength, hash }, options.signal);
+      const state = !isThere
+        ? "missing"
+        : hash === undefined
+          ? "unknown"
+          : checked === hash
+            ? "sound"
+            : "damaged";
+      yield { repo: source.repo, path, state };
+    }
+  }
+}
+
+/**
+ * Removes the files of the sources from the cache. Contents that another snapshot links to stay.
+ * @returns bytes that were freed
+ */
+export async function removeSources(
+  sources: readonly HubSource[],
+  options: Pick<StoreOptions, "cache"> = {},
+): Promise<number> {
+  const cache = options.cache ?? hubCacheFolder();
+  let freed = 0;
+  for (const source of sources) {
+    const repo = new RepoCache(source.repo, cache);
+    const blobs = new Set<string>();
+    for (const { file, isThere } of await cachedFiles(source, cache)) {
+      const target = await readlink(file).catch(() => undefined);
+      if (target !== undefined) blobs.add(resolve(dirname(file), target));
+      else if (isThere) freed += (await stat(file)).size;
+      await rm(file, { force: true });
+      await pruneEmpty(dirname(file), repo.folder);
+    }
+    const used = await linkedBlobs(join(repo.folder, "snapshots"));
+    for (const blob of blobs) {
+      if (used.has(blob) || basename(dirname(blob)) !== "blobs") continue;
+      freed += (await stat(blob).catch(() => undefined))?.size ?? 0;
+      await rm(blob, { force: true });
+    }
+    // Parts of broken downloads belong to nobody else.
+    for (const entry of await readdir(join(repo.folder, "blobs")).catch(() => [])) {
+      if (!entry.endsWith(".incomplete")) continue;
+      const part = join(repo.folder, "blobs", entry);
+      freed += (await stat(part)).size;
+      await rm(part, { force: true });
+    }
+    if (used.size === 0 && !(await hasEntries(join(repo.folder, "snapshots"))))
+      await rm(repo.folder, { recursive: true, force: true });
+  }
+  return freed;
+}
+
+async function linkedBlobs(snapshots: string): Promise<Set<string>> {
+  const entries = await readdir(snapshots, { recursive: true, withFileTypes: true }).catch(() => []);
+  const used = new Set<string>();
+  for (const entry of entries) {
+    if (!entry.isSymbolicLink()) continue;
+    used.add(resolve(entry.parentPath, await readlink(join(entry.parentPath, entry.name))));
+  }
+  return used;
+}
+
+const hasEntries = async (folder: string): Promise<boolean> =>
+  (await readdir(folder).catch(() => [])).length > 0;
+
+async function pruneEmpty(folder: string, root: string): Promise<void> {
+  for (let at = folder; at !== root && at.startsWith(root); at = dirname(at)) {
+    try {
+      await rmdir(at);
+    } catch {
+      return;
+    }
+  }
+}

@@ -1,5 +1,6 @@
 /** Weight files: safetensors, torch `.pth`, half types, sharded folders, name maps, load reports. @module */
 
+export { type AdapterTensors, alphaNames, matchAdapter } from "./adapter.ts";
 export { writeFileAtomically } from "./atomic-file.ts";
 export {
   type CaseCheck,
@@ -10,6 +11,7 @@ export {
   sameNumbers,
 } from "./case-folder.ts";
 export { runFormatsCase } from "./conformance.ts";
+export * from "./export-adapter.ts";
 export * from "./half.ts";
 export {
   blobHash,

@@ -17,6 +17,12 @@ it.each([
   [["--data", "d", "--out", "o", "--threads", "two"], "commander.invalidArgument"],
   [["--data", "d", "--out", "o", "--guidance", "-1"], "commander.invalidArgument"],
   [["--data", "d", "--out", "o", "more"], "commander.excessArguments"],
+  [["--out", "o"], "commander.missingMandatoryOptionValue"],
+  [["--data", "d", "--out", "o", "--system", "suite,oracle"], "commander.invalidArgument"],
+  [["--data", "d", "--out", "o", "--samples", "0"], "commander.invalidArgument"],
+  [["--data", "d", "--out", "o", "--pick", "truth"], "commander.invalidArgument"],
+  [["--compare", "a"], "commander.invalidArgument"],
+  [["--compare", "a", "b", "c"], "commander.invalidArgument"],
 ])("refuses %j", async (args, code) => {
   await expect(parse(...args)).rejects.toMatchObject({ code });
 });
@@ -29,4 +35,10 @@ it("names the parts when one is unknown", async () => {
 it("reports data that is not there by its code", async () => {
   const missing = parse("--data", "/nowhere", "--out", "/nowhere/out", "--suite", "/nowhere/suite");
   await expect(missing).rejects.toMatchObject({ code: "VANS_SUITE_NOT_FOUND" });
+});
+
+it("says what a comparison lacks", async () => {
+  await expect(parse("--compare", "/nowhere/a", "/nowhere/b")).rejects.toMatchObject({
+    code: "VANS_EVALUATE_COMPARE",
+  });
 });

@@ -10,36 +10,46 @@ import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
 import type { Clip } from "../media/clip.ts";
 import {
-  bestRougeL,
   captionEventVerdict,
   type EventVerdict,
   IDENTITY_ALTERNATIVES,
-  identityVerdict,
-  motionEnergy,
   movingPixels,
-  nltkBleu,
   psnrDb,
+  ssim,
   videoEventVerdict,
 } from "../metrics/index.ts";
+import { drawableCaption } from "../rewards/index.ts";
 import { f32, type NdArray } from "../tensor/index.ts";
 import { candidates, identityProbes, type WorldSample } from "../world/index.ts";
-import type { EvaluatedModels, Stoppable } from "./evaluated-models.ts";
-import { EVALUATION_PARTS, type EvaluationPart, type MetricName } from "./metric-table.ts";
+import { bestIndex, type Candidate, candidateScores } from "./best-of.ts";
+import type { EvaluatedModels, Stoppable, Written } from "./evaluated-models.ts";
+import type { Judges } from "./judges.ts";
+import { measureCaption } from "./measure-caption.ts";
+import { type MetricValues, measureLikeness, measureVideo, packedFeatures } from "./measure-video.ts";
+import { EVALUATION_PARTS, type EvaluationPart } from "./metric-table.ts";
+import { otherFuture } from "./other-future.ts";
 import type { PartOutcome } from "./part-row.ts";
+
+/** A clip as the models see it. */
+export interface SeenInput {
+  readonly frames: Clip;
+  /** For the language model; default `frames`. */
+  readonly vlmFrames?: Clip;
+}
 
 /** One sample to evaluate. */
 export interface EvaluationItem {
   readonly sample: WorldSample;
   /** Evaluated in the order of `EVALUATION_PARTS`. */
   readonly parts: readonly EvaluationPart[];
-  /** The input as the models see it (decoded from its mp4); all parts but `reconstruction` need it. */
-  readonly input?: {
-    readonly frames: Clip;
-    /** For the language model; default `frames`. */
-    readonly vlmFrames?: Clip;
-  };
-  /** What the language model wrote before, for `video` and `no-references` without `caption`. */
+  /** The input as the models see it (decoded from its mp4); all parts but `reconstruction` and `still` need it. */
+  readonly input?: SeenInput;
+  /** The input as a still picture; `still` needs it. */
+  readonly still?: SeenInput;
+  /** What the language model wrote before, for parts that draw it without `caption`. */
   readonly caption?: string | undefined;
+  /** How many answers `best-of` picks from. */
+  readonly answers?: number;
 }
 
 /** A judged part, and the video that was drawn for it. */
@@ -63,6 +73,8 @@ export interface EvaluatePartsOptions extends Stoppable {
    * 1.7 MB a sample. Default: nothing is kept.
    */
   readonly drawings?: Map<number, Drawings>;
+  /** Models that judge videos; without them similarities by CLIP and Fréchet distances are not measured. */
+  readonly judges?: Judges;
 }
 
 /**
@@ -85,11 +97,10 @@ export async function* evaluateParts(
   }
 }
 
-type Values = Partial<Record<MetricName, number>>;
-
 interface Judged {
-  readonly values: Values;
+  readonly values: MetricValues;
   readonly texts: Readonly<Record<string, string>>;
+  readonly features?: Readonly<Record<string, string>>;
   readonly clip?: Clip;
 }
 
@@ -104,7 +115,8 @@ class SampleRun {
   #secs: Record<string, number> = {};
   #events: Promise<readonly Clip[]> | undefined;
   #permuted: Promise<readonly Clip[]> | undefined;
-  #references: NdArray | undefined;
+  readonly #references = new Map<SeenInput, Promise<NdArray>>();
+  readonly #features = new WeakMap<Clip, string>();
   #caption: string | undefined;
 
   constructor(models: EvaluatedModels, item: EvaluationItem, options: EvaluatePartsOptions) {
@@ -116,11 +128,12 @@ class SampleRun {
 
   async judge(part: EvaluationPart): Promise<PartResult> {
     const { seed, id, kind, family, event } = this.#item.sample;
-    const { values, texts, clip } = await this.#judged(part);
+    const { values, texts, clip, features } = await this.#judged(part);
     // Time since the last part: what two parts share counts for the first.
     const secs = this.#secs;
     this.#secs = {};
-    const outcome = { seed, id, kind, family, part, values, texts: { event, ...texts }, secs };
+    const made = features && Object.keys(features).length > 0 ? { features: { ...features } } : {};
+    const outcome = { seed, id, kind, family, part, values, texts: { event, ...texts }, ...made, secs };
     return { outcome, ...(clip && { clip }) };
   }
 
@@ -136,15 +149,24 @@ class SampleRun {
         return this.#endToEnd();
       case "no-references":
         return this.#blind();
+      case "extension":
+        return this.#extended();
+      case "still":
+        return this.#fromStill();
+      case "multi-future":
+        return this.#twoFutures();
+      case "best-of":
+        return this.#bestOf();
     }
   }
 
   async #reconstruction(): Promise<Judged> {
     const { sample } = this.#item;
     const shown = await this.#shownEvents();
-    return this.#measure("judge", async () => {
+    const seen = shown[0]!;
+    const judged = await this.#measure("judge", async () => {
       const drawn = candidates(sample).map((event) => event.render());
-      const [truth, seen] = [drawn[0]!, shown[0]!];
+      const truth = drawn[0]!;
       const verdict = videoEventVerdict(seen, drawn);
       return {
         values: {
@@ -152,49 +174,37 @@ class SampleRun {
           reconstructionEventAccuracySameVae: asNumber(videoEventVerdict(seen, shown).isRight),
           reconstructionPsnrDb: psnrDb(truth, seen),
           reconstructionMovingPsnrDb: psnrDb(truth, seen, movingPixels(truth)),
+          reconstructionSsim: ssim(truth, seen),
         },
         texts: { nearest: this.#eventName(verdict) },
       };
     });
+    const { clipV, clipVReward, clipT, clipTReward } = await this.#likeness(seen, null);
+    return {
+      ...judged,
+      values: {
+        ...judged.values,
+        ...(clipV !== undefined && clipT !== undefined && { clipVCeiling: clipV, clipTCeiling: clipT }),
+        ...(clipVReward !== undefined &&
+          clipTReward !== undefined && { clipVCeilingReward: clipVReward, clipTCeilingReward: clipTReward }),
+      },
+      features: await this.#featuresOf(seen),
+    };
   }
 
   async #written(): Promise<Judged> {
     const { sample } = this.#item;
-    const { frames, vlmFrames } = this.#input("caption");
-    const { write } = this.#models;
-    if (!write) throw lacking("caption", "a language model", "give models that can write");
-    const written = await this.#measure("write", () =>
-      write.call(this.#models, vlmFrames ?? frames, sample.question, sample.seed, this.#stop),
-    );
-    const { caption } = written;
-    this.#caption = caption;
-    const verdict = captionEventVerdict(
-      caption,
-      candidates(sample).map((event) => event.paraphrases),
-    );
-    const references = sample.paraphrases;
-    return {
-      values: {
-        templateRate: asNumber(written.wellFormed),
-        captionEventAccuracy: asNumber(verdict.isRight),
-        rougeL: bestRougeL(references, caption),
-        bleu4: nltkBleu([{ references, hypothesis: caption }], { smoothing: "method1" }),
-        captionLengthWords: caption.split(/\s+/).filter((word) => word !== "").length,
-      },
-      texts: {
-        text: written.text,
-        caption,
-        captionFrom: written.captionFrom,
-        nearest: this.#eventName(verdict),
-      },
-    };
+    const written = await this.#write("caption", this.#input("caption"), sample.question);
+    this.#caption = written.caption;
+    const { values, event } = measureCaption(written.caption, written.wellFormed, sample);
+    return { values, texts: { ...textsOf(written), nearest: this.#eventName(event) } };
   }
 
   async #fromTruth(): Promise<Judged> {
     const { caption } = this.#item.sample;
-    const clip = await this.#video("video-from-truth", caption, "seen");
-    const verdict = await this.#eventVerdict(clip);
+    const clip = await this.#video("video-from-truth", caption);
     const [truth] = await this.#shownEvents();
+    const verdict = videoEventVerdict(clip, await this.#shownEvents());
     return {
       values: {
         videoEventAccuracyFromTruth: asNumber(verdict.isRight),
@@ -207,65 +217,159 @@ class SampleRun {
 
   async #endToEnd(): Promise<Judged> {
     const caption = this.#ownCaption("video");
-    const clip = await this.#video("video", caption, "seen");
-    const verdict = await this.#eventVerdict(clip);
-    const identity = await this.#identity(clip);
-    const [truth] = await this.#shownEvents();
-    return {
-      values: {
-        videoEventAccuracy: asNumber(verdict.isRight),
-        videoPsnrDb: psnrDb(truth!, clip),
-        identityAccuracy: asNumber(identity.isRight),
-        motionEnergy: motionEnergy(clip),
-        motionEnergyTruth: motionEnergy(truth!),
-      },
-      texts: { caption, nearest: this.#eventName(verdict), object: objectName(identity) },
-      clip,
-    };
+    return this.#measured(await this.#video("video", caption), caption, this.#input("video"));
   }
 
   async #blind(): Promise<Judged> {
     const caption = this.#ownCaption("no-references");
     const clip = await this.#video("no-references", caption, "zero");
-    const identity = await this.#identity(clip);
+    const judged = await this.#measured(clip, caption, this.#input("no-references"));
+    const { identityAccuracy } = judged.values;
     return {
-      values: { identityAccuracyNoReferences: asNumber(identity.isRight) },
-      texts: { caption, object: objectName(identity) },
+      ...judged,
+      values: { ...judged.values, identityAccuracyNoReferences: identityAccuracy! },
+    };
+  }
+
+  async #extended(): Promise<Judged> {
+    return this.#measured(await this.#video("extension", ""), null, this.#input("extension"));
+  }
+
+  async #fromStill(): Promise<Judged> {
+    const { sample, still } = this.#item;
+    if (!still) throw lacking("still", "the clip's last picture", "give the item a still");
+    const written = await this.#write("still", still, sample.question);
+    const { values } = measureCaption(written.caption, written.wellFormed, sample);
+    const clip = await this.#video("still", written.caption, "seen", still);
+    const judged = await this.#measured(clip, written.caption, still);
+    return {
+      ...judged,
+      values: { ...values, ...judged.values },
+      texts: { ...textsOf(written), ...judged.texts },
+    };
+  }
+
+  /** Two questions, two answers: is each nearer to its own future? */
+  async #twoFutures(): Promise<Judged> {
+    const { sample } = this.#item;
+    const other = otherFuture(sample);
+    if (!other) return { values: {}, texts: { other: "there is no other future" } };
+    const caption = this.#ownCaption("multi-future");
+    const clip = await this.#video("multi-future", caption);
+    const written = await this.#write("multi-future", this.#input("multi-future"), other.question);
+    const otherClip = await this.#video("multi-future", written.caption);
+    const truth = (await this.#shownEvents())[0]!;
+    const otherTruth = await this.#measure("autoencoder", () =>
+      this.#models.throughAutoencoder(other.renderRight(sample.scene), this.#stop),
+    );
+    const areTold =
+      captionEventVerdict(caption, [sample.paraphrases, other.paraphrases]).isRight &&
+      captionEventVerdict(written.caption, [other.paraphrases, sample.paraphrases]).isRight;
+    const areShown =
+      videoEventVerdict(clip, [truth, otherTruth]).isRight &&
+      videoEventVerdict(otherClip, [otherTruth, truth]).isRight;
+    return {
+      values: { multiFutureAccuracy: asNumber(areShown), multiFutureCaptionAccuracy: asNumber(areTold) },
+      texts: { caption, other: other.event, otherQuestion: other.question, otherCaption: written.caption },
+      clip: otherClip,
+    };
+  }
+
+  /** Answers of several draws; the pick knows nothing of the truth. */
+  async #bestOf(): Promise<Judged> {
+    const { sample, answers = 1 } = this.#item;
+    const input = this.#input("best-of");
+    const drawn: (Candidate & { readonly written: Written; readonly clip: Clip })[] = [];
+    for (let answer = 0; answer < answers; answer++) {
+      const written = await this.#write("best-of", input, sample.question, answer);
+      const clip = await this.#video("best-of", written.caption, "seen", input, answer);
+      const caption = drawableCaption(written.text);
+      drawn.push({ text: written.text, caption, video: caption === null ? null : clip, written, clip });
+    }
+    const clipReward = this.#options.judges?.clipReward;
+    const scores = await this.#measure("pick", () =>
+      candidateScores(drawn, clipReward ? { clip: clipReward } : {}, this.#stop),
+    );
+    const picked = bestIndex(scores);
+    const { written, clip } = drawn[picked]!;
+    const { values } = measureCaption(written.caption, written.wellFormed, sample);
+    const judged = await this.#measured(clip, written.caption, input);
+    return {
+      ...judged,
+      values: { ...values, ...judged.values },
+      texts: { ...textsOf(written), ...judged.texts, picked: String(picked), answers: String(answers) },
+    };
+  }
+
+  /** All that is measured of a video. @param own what it was drawn from; null for no caption */
+  async #measured(clip: Clip, own: string | null, input: SeenInput): Promise<Judged> {
+    const truth = {
+      events: await this.#shownEvents(),
+      permuted: await this.#shownPermuted(),
+      input: input.frames,
+    };
+    const { values, event, identity } = await this.#measure("judge", async () => measureVideo(clip, truth));
+    const likeness = await this.#likeness(clip, own);
+    return {
+      values: { ...values, ...likeness },
+      texts: {
+        ...(own !== null && { caption: own }),
+        nearest: this.#eventName(event),
+        object: IDENTITY_ALTERNATIVES[identity.nearest] ?? String(identity.nearest),
+      },
+      features: await this.#featuresOf(clip),
       clip,
     };
   }
 
+  #likeness(clip: Clip, own: string | null): Promise<MetricValues> {
+    const { judges = {} } = this.#options;
+    return this.#measure("clip", () => measureLikeness(clip, this.#item.sample, own, judges, this.#stop));
+  }
+
+  #featuresOf(clip: Clip): Promise<Record<string, string>> {
+    const { judges = {} } = this.#options;
+    const clips = { video: clip, truth: this.#item.sample.output };
+    return this.#measure("i3d", () => packedFeatures(clips, judges, this.#features));
+  }
+
+  #write(part: EvaluationPart, seen: SeenInput, question: string, answer = 0): Promise<Written> {
+    const { write } = this.#models;
+    if (!write) throw lacking(part, "a language model", "give models that can write");
+    const { seed } = this.#item.sample;
+    return this.#measure("write", () =>
+      write.call(this.#models, seen.vlmFrames ?? seen.frames, question, seed, { ...this.#stop, answer }),
+    );
+  }
+
   /** A video from a caption. Equal orders (the true caption may be the written one) are drawn once. */
-  async #video(part: EvaluationPart, caption: string, references: "seen" | "zero"): Promise<Clip> {
-    const key = `${references} ${caption}`;
+  async #video(
+    part: EvaluationPart,
+    caption: string,
+    references: "seen" | "zero" = "seen",
+    input: SeenInput = this.#input(part),
+    answer = 0,
+  ): Promise<Clip> {
+    const key = `${input === this.#item.still ? "still" : "clip"} ${references} ${answer} ${caption}`;
     const before = this.#videos.get(key);
     if (before) return before;
-    const seen = await this.#seenReferences(part);
+    const seen = await this.#seenReferences(input);
     const order = {
       references: references === "seen" ? seen : f32(new Float32Array(seen.data.length), seen.shape),
       caption,
       seed: this.#item.sample.seed,
     };
-    const clip = await this.#measure("draw", () => this.#models.draw(order, this.#stop));
+    const clip = await this.#measure("draw", () => this.#models.draw(order, { ...this.#stop, answer }));
     this.#videos.set(key, clip);
     return clip;
   }
 
-  async #seenReferences(part: EvaluationPart): Promise<NdArray> {
-    const { frames } = this.#input(part);
-    this.#references ??= await this.#measure("references", () => this.#models.references(frames, this.#stop));
-    return this.#references;
-  }
-
-  async #eventVerdict(clip: Clip): Promise<EventVerdict> {
-    const shown = await this.#shownEvents();
-    return this.#measure("judge", async () => videoEventVerdict(clip, shown));
-  }
-
-  async #identity(clip: Clip): Promise<EventVerdict> {
-    const [truth] = await this.#shownEvents();
-    const permuted = await this.#shownPermuted();
-    return this.#measure("judge", async () => identityVerdict(clip, truth!, permuted));
+  #seenReferences(input: SeenInput): Promise<NdArray> {
+    const before = this.#references.get(input);
+    if (before) return before;
+    const made = this.#measure("references", () => this.#models.references(input.frames, this.#stop));
+    this.#references.set(input, made);
+    return made;
   }
 
   #shownEvents(): Promise<readonly Clip[]> {
@@ -322,8 +426,8 @@ class SampleRun {
   }
 }
 
-function objectName({ nearest }: EventVerdict): string {
-  return IDENTITY_ALTERNATIVES[nearest] ?? String(nearest);
+function textsOf({ text, caption, captionFrom }: Written): Record<string, string> {
+  return { text, caption, captionFrom };
 }
 
 function lacking(part: EvaluationPart, what: string, fix: string): VansError {

@@ -19,9 +19,15 @@ import {
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
 import { MANIFEST_NAME, type ManifestRow, readManifest } from "../data/index.ts";
-import { EVALUATION_SEED_START, sampleForSeed, worldVersion } from "../world/index.ts";
+import type { FvdSettings } from "../metrics/index.ts";
+import { EVALUATION_SEED_START, sampleForSeed, stillInput, worldVersion } from "../world/index.ts";
+import { collapseAlarms, hackingAlarms } from "./alarms.ts";
+import { type ComparedReport, checkComparable, columnName, isReport, openReport } from "./compare-reports.ts";
+import { compareSystems } from "./compare-systems.ts";
 import { Journal } from "./journal.ts";
+import { type JudgeFacts, judgeFacts } from "./judges.ts";
 import {
+  DEFAULT_PARTS,
   EVALUATION_PARTS,
   type EvaluationPart,
   MEASURES_VERSION,
@@ -32,9 +38,11 @@ import type { PartRow } from "./part-row.ts";
 import { isPictureName, PICTURES_FOLDER } from "./pictures.ts";
 import { removeFiles } from "./remove-files.ts";
 import { type ReportFiles, writeReport } from "./report-files.ts";
-import { type EvaluationReport, reportSchema } from "./report-schema.ts";
+import { type EvaluationReport, type ReportSystem, reportSchema } from "./report-schema.ts";
+import { SystemRows } from "./statistics.ts";
 import { type ChangedSettings, changedSettings, checkWorldSized } from "./suite-models.ts";
-import { confusions, summarise, targetResults } from "./summary.ts";
+import { confusions, summariseSystem, targetResults } from "./summary.ts";
+import { SYSTEM_NAMES, SYSTEMS, type SystemName } from "./systems.ts";
 import type { WorkerItem } from "./worker-protocol.ts";
 import { runWorkers } from "./workers.ts";
 
@@ -46,8 +54,19 @@ export interface EvaluateOptions extends ChangedSettings {
   readonly data: string;
   /** Folder of the report; results of an earlier run in it are gone on with. */
   readonly out: string;
-  /** Default all. `video` and `no-references` need `caption`, which is added. */
+  /** Default all but `best-of`. `video` and others need `caption`, which is added. */
   readonly parts?: readonly EvaluationPart[] | undefined;
+  /** Only the parts that these systems are made of; instead of `parts`. */
+  readonly systems?: readonly SystemName[] | undefined;
+  /**
+   * Other suites that answer the same samples: names or folders of suites, or folders of finished reports
+   * (`FOLDER#SYSTEM` for another system than the suite itself). Differences are taken to the first of them.
+   */
+  readonly baselines?: readonly string[] | undefined;
+  /** Suite whose CLIPs and I3D judge all systems. Default: the suite itself. */
+  readonly judges?: string | undefined;
+  /** Best of so many answers; more than 1 adds the part `best-of`. */
+  readonly answers?: number | undefined;
   /** Only the first samples of the folder. */
   readonly limit?: number | undefined;
   /** How many threads compute, each on a sample of its own. Default one a core. */
@@ -76,6 +95,8 @@ export type EvaluationEvent =
   /** A part of a sample is judged and in the journal. */
   | {
       readonly type: "part";
+      /** Name of the suite that answered. */
+      readonly suite: string;
       readonly row: PartRow;
       readonly done: number;
       readonly total: number;
@@ -89,22 +110,28 @@ interface Task {
   readonly parts: readonly EvaluationPart[];
 }
 
+/** Folder of the reports of other suites inside a report's folder. */
+const BASELINES_FOLDER = "baselines";
+
 /**
  * Evaluates a suite. Every finished part is in the journal (`samples.jsonl`), so that the same call goes on after a stop.
  * The noise and tokens of a sample are those of `vans answer --seed <the sample's seed>`; results do not depend on the
- * number of threads.
+ * number of threads. Other suites are evaluated by themselves, each with a report of its own inside of this one's folder,
+ * and then compared sample by sample.
  *
- * @throws `VANS_EVALUATE_REQUEST`, `VANS_EVALUATE_DATA`, `VANS_EVALUATE_SUITE`, `VANS_EVALUATE_OTHER_RUN`, what loading
- * suite and data throws, `VANS_RUN_ABORTED` within one step of the signal
+ * @throws `VANS_EVALUATE_REQUEST`, `VANS_EVALUATE_DATA`, `VANS_EVALUATE_SUITE`, `VANS_EVALUATE_OTHER_RUN`,
+ * `VANS_EVALUATE_COMPARE`, what loading suite and data throws, `VANS_RUN_ABORTED` within one step of the signal
  */
 export async function* evaluate(options: EvaluateOptions): AsyncGenerator<EvaluationEvent, EvaluationReport> {
   const started = performance.now();
   const { signal } = options;
-  const parts = withNeededParts(options.parts ?? EVALUATION_PARTS);
+  const parts = chosenParts(options);
   const workers = workerCount(options);
   const suite = await loadSuite(options.suite);
   checkWorldSized(suite);
   const settings = changedSettings(suite, options);
+  const judging = options.judges === undefined ? suite : await loadSuite(options.judges);
+  const judges = await judgeFacts(judging);
   const manifest = await readManifest(options.data);
   const rows = chosenRows(manifest, options);
   const hashes = await suiteHashes(suite);
@@ -115,6 +142,7 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
     of: {
       suite: hashes,
       settings,
+      judges,
       data: manifestSha256,
       world: worldVersion,
       measures: MEASURES_VERSION,
@@ -125,8 +153,13 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
   const pictures = join(options.out, PICTURES_FOLDER);
   if (options.fresh) await removeFiles(pictures, isPictureName);
   await mkdir(pictures, { recursive: true });
+  const answers = options.answers ?? 1;
+  const isDone = (seed: number, part: EvaluationPart): boolean => {
+    const found = journal.row(seed, part);
+    return found !== undefined && (part !== "best-of" || found.texts["answers"] === String(answers));
+  };
   const tasks = rows
-    .map((row): Task => ({ row, parts: parts.filter((part) => !journal.row(row.seed, part)) }))
+    .map((row): Task => ({ row, parts: parts.filter((part) => !isDone(row.seed, part)) }))
     .filter((task) => task.parts.length > 0);
   const total = rows.length * parts.length;
   const before = total - tasks.reduce((sum, task) => sum + task.parts.length, 0);
@@ -138,10 +171,17 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
   yield { type: "opened", ...opened };
   let done = before;
   const outcomes = runWorkers({
-    start: { suite: suite.folder, settings, device, threads: 1, pictures: resolve(pictures) },
+    start: {
+      suite: suite.folder,
+      judges: judging.folder,
+      settings,
+      device,
+      threads: 1,
+      pictures: resolve(pictures),
+    },
     workers: used,
     tasks,
-    prepare: (task) => prepareTask(task, { suite, settings, journal, data: options.data, signal }),
+    prepare: (task) => prepareTask(task, { suite, settings, journal, data: options.data, answers, signal }),
     signal,
   });
   for await (const outcome of outcomes) {
@@ -149,15 +189,32 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
     await journal.add(row);
     done++;
     const secs = (performance.now() - started) / 1000;
-    yield { type: "part", row, done, total, secsLeft: (secs / (done - before)) * (total - done) };
+    const secsLeft = (secs / (done - before)) * (total - done);
+    yield { type: "part", suite: name, row, done, total, secsLeft };
   }
   throwIfAborted(signal);
   const seeds = rows.map((row) => row.seed);
   const found = journal.rowsOf(seeds);
-  const summary = summarise(found);
+  const own = ownSystems(found, { suite: name, answers, fvd: judges.fvd });
+  const others: ComparedReport[] = [];
+  const taken = new Set(own.map((one) => one.name));
+  for (const baseline of options.baselines ?? []) {
+    const opened = yield* baselineReport(baseline, { ...options, judges: judging.folder }, taken);
+    checkComparable(opened.of, journal.of, [baseline, options.out]);
+    others.push({ ...opened, rows: opened.rows.within(seeds, freeName(opened.rows.name, taken)) });
+    taken.add(others.at(-1)!.rows.name);
+  }
+  const identity = { name, version, folder: suite.folder };
+  const columns = [
+    ...own.map((one) => columnOf(one, SYSTEMS[one.system].about, identity)),
+    ...others.map((other) => columnOf(other.rows, SYSTEMS[other.rows.system].about, other.report.suite)),
+  ];
+  const systems = [...own, ...others.map((other) => other.rows)];
+  const reference = systems[own.length] ?? systems[0]!;
+  const compared = systems.filter((one) => one !== reference);
   const report = reportSchema.parse({
-    schemaVersion: 1,
-    suite: { name, version, folder: suite.folder, hashes },
+    schemaVersion: 2,
+    suite: { ...identity, hashes },
     data: {
       folder: resolve(options.data),
       manifestSha256,
@@ -176,8 +233,14 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
         { done: found.filter((row) => row.part === part).length, of: rows.length },
       ]),
     ),
-    ...summary,
-    targets: targetResults(summary),
+    metrics: columns[0]!.metrics,
+    families: columns[0]!.families,
+    judges: { suite: judging.folder, ...judges },
+    systems: columns,
+    comparisons: compared.map((one) => compareSystems(one, reference)),
+    alarms: [...systems.flatMap(collapseAlarms), ...compared.flatMap((one) => hackingAlarms(one, reference))],
+    notes: notesOf(judges, settings, others),
+    targets: targetResults(columns[0]!),
     confusions: confusions(found),
     timings: {
       stagesSecs: stageSecs(found),
@@ -188,9 +251,121 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
     versions: answerVersions(),
     definitions: Object.fromEntries(Object.entries(METRICS).map(([metric, { about }]) => [metric, about])),
   });
-  const files = await writeReport(options.out, report, found);
+  const pictured = [
+    ...own.map((one) => ({ rows: one, folder: options.out })),
+    ...others.map(({ rows: one, folder }) => ({ rows: one, folder })),
+  ];
+  const files = await writeReport(options.out, report, { rows: found, systems: pictured });
   yield { type: "report", report, files };
   return report;
+}
+
+function chosenParts({ parts, systems, answers = 1 }: EvaluateOptions): readonly EvaluationPart[] {
+  if (!(Number.isInteger(answers) && answers >= 1 && answers <= 64)) {
+    throw new VansError("VANS_EVALUATE_REQUEST", "so many answers cannot be picked from", {
+      asked: `answers ${answers}`,
+      fix: "give a whole number from 1 to 64",
+    });
+  }
+  if (parts && systems) {
+    throw new VansError(
+      "VANS_EVALUATE_REQUEST",
+      "systems are made of parts, so only one of both can be chosen",
+      {
+        asked: `parts ${parts.join(", ")} and systems ${systems.join(", ")}`,
+        fix: "give parts or systems",
+      },
+    );
+  }
+  const wanted =
+    parts ??
+    systems?.flatMap((system): EvaluationPart[] => {
+      const { caption, video } = SYSTEMS[system];
+      return caption ? [caption, video] : [video];
+    }) ??
+    DEFAULT_PARTS;
+  const all = withNeededParts(answers > 1 ? [...wanted, "best-of"] : wanted);
+  if (all.includes("best-of") && answers === 1) {
+    throw new VansError("VANS_EVALUATE_REQUEST", "the best of one answer is that answer", {
+      asked: "best-of with 1 answer",
+      fix: "give a number of answers (--samples 4)",
+    });
+  }
+  return all;
+}
+
+/** The systems that the rows of one suite have videos or captions of. */
+function ownSystems(
+  rows: readonly PartRow[],
+  { suite, answers, fvd }: { suite: string; answers: number; fvd: FvdSettings | null },
+): SystemRows[] {
+  return SYSTEM_NAMES.filter(
+    (system) => system === "suite" || rows.some(({ part }) => part === SYSTEMS[system].video),
+  ).map((system) => new SystemRows(rows, { name: columnName(suite, system, answers), system, fvd }));
+}
+
+function columnOf(
+  rows: SystemRows,
+  about: string,
+  { name, version, folder }: ReportSystem["suite"],
+): ReportSystem {
+  const { system } = rows;
+  return { name: rows.name, about, suite: { name, version, folder }, system, ...summariseSystem(rows) };
+}
+
+/** A finished report, or another suite that is evaluated now with a report of its own. */
+async function* baselineReport(
+  baseline: string,
+  options: EvaluateOptions & { readonly judges: string },
+  taken: ReadonlySet<string>,
+): AsyncGenerator<EvaluationEvent, ComparedReport> {
+  if (await isReport(baseline)) return openReport(baseline);
+  const { manifest } = await loadSuite(baseline);
+  const folder = join(options.out, BASELINES_FOLDER, freeName(manifest.name, taken));
+  const run = evaluate({
+    ...options,
+    suite: baseline,
+    out: folder,
+    parts: ["caption", "video"],
+    systems: undefined,
+    baselines: undefined,
+    answers: undefined,
+  });
+  for (;;) {
+    const next = await run.next();
+    if (next.done) return openReport(folder);
+    if (next.value.type !== "report") yield next.value;
+  }
+}
+
+function freeName(name: string, taken: ReadonlySet<string>): string {
+  for (let i = 1; ; i++) {
+    const free = i === 1 ? name : `${name}-${i}`;
+    if (!taken.has(free)) return free;
+  }
+}
+
+/** What a reader should know: what was not measured, and what the systems do not share. */
+function notesOf(
+  judges: JudgeFacts,
+  settings: AnswerSettings,
+  others: readonly ComparedReport[],
+): readonly string[] {
+  const notes: string[] = [];
+  if (judges.clipEval === null)
+    notes.push("The judging suite has no evaluation CLIP (clipEval): clipV, clipT and clipTOwn are missing.");
+  if (judges.clipReward === null)
+    notes.push("The judging suite has no reward CLIP (clip): clipVReward and its like are missing.");
+  if (judges.fvd === null) notes.push("The judging suite has no I3D (i3d): Fréchet distances are missing.");
+  for (const { report, rows } of others) {
+    const differing = Object.keys(settings).filter(
+      (name) =>
+        JSON.stringify(settings[name as keyof AnswerSettings]) !== JSON.stringify(report.settings[name]),
+    );
+    if (differing.length > 0)
+      notes.push(`${rows.name} answered with other settings: ${differing.join(", ")}.`);
+  }
+  return notes;
 }
 
 function workerCount({ threads = availableParallelism() }: EvaluateOptions): number {
@@ -233,19 +408,30 @@ interface TaskContext {
   readonly settings: AnswerSettings;
   readonly journal: Journal;
   readonly data: string;
+  readonly answers: number;
   readonly signal: AbortSignal | undefined;
 }
 
 /** Reads the clip of a task as an answer would. */
 async function prepareTask({ row, parts }: Task, context: TaskContext): Promise<WorkerItem> {
-  const { suite, settings, journal, data, signal } = context;
+  const { suite, settings, journal, data, answers, signal } = context;
   const { seed } = row;
   if (parts.every((part) => part === "reconstruction")) return { seed, parts };
   const { patchSize, mergeSize } = suite.vlm.config.vision;
   const vlmCell = patchSize * mergeSize;
   const { frames, vlmFrames } = await readInputFrames(join(data, row.input), { settings, vlmCell, signal });
   const caption = journal.row(seed, "caption")?.texts["caption"];
-  return { seed, parts, input: { frames, vlmFrames }, ...(caption !== undefined && { caption }) };
+  const still = parts.includes("still")
+    ? await readInputFrames(stillInput(sampleForSeed(seed)), { settings, vlmCell, signal })
+    : undefined;
+  return {
+    seed,
+    parts,
+    answers,
+    input: { frames, vlmFrames },
+    ...(still && { still: { frames: still.frames, vlmFrames: still.vlmFrames } }),
+    ...(caption !== undefined && { caption }),
+  };
 }
 
 function stageSecs(rows: readonly PartRow[]): Record<string, number> {

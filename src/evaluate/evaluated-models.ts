@@ -22,6 +22,15 @@ export interface Stoppable {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How one of several answers is made. */
+export interface AnswerOptions extends Stoppable {
+  /** Which of them; 0, the default, is the suite's own answer, the others have noise and tokens of their own. */
+  readonly answer?: number;
+}
+
+/** What a language model wrote. */
+export type Written = Pick<WrittenAnswer, "text" | "caption" | "captionFrom" | "wellFormed">;
+
 /** What a video is drawn from. */
 export interface DrawOrder {
   /** Normalised latents `[1, C, R, h, w]`. */
@@ -34,28 +43,23 @@ export interface DrawOrder {
 /** The models under evaluation. Everything goes sample by sample: batches are no faster on a CPU. */
 export interface EvaluatedModels {
   /** What the language model writes about the frames that it is shown; only the part `caption` needs it. */
-  write?(
-    frames: Clip,
-    question: string,
-    seed: number,
-    options: Stoppable,
-  ): Promise<Pick<WrittenAnswer, "text" | "caption" | "captionFrom" | "wellFormed">>;
+  write?(frames: Clip, question: string, seed: number, options: AnswerOptions): Promise<Written>;
   /** A clip of the answer's size, encoded and decoded again. */
   throughAutoencoder(clip: Clip, options: Stoppable): Promise<Clip>;
   /** The latents of an input that condition the video model. */
   references(frames: Clip, options: Stoppable): Promise<NdArray>;
   /** A video of 17 frames. */
-  draw(order: DrawOrder, options: Stoppable): Promise<Clip>;
+  draw(order: DrawOrder, options: AnswerOptions): Promise<Clip>;
 }
 
-/** The key of an answer's noise: that of `vans answer --seed <seed>`, first future. */
-export function noiseKey(seed: number): Key {
-  return fold(keyFromSeed(seed), "noise", 0);
+/** The key of an answer's noise: that of `vans answer --seed <seed>`, of the first or of a later future. */
+export function noiseKey(seed: number, answer = 0): Key {
+  return fold(keyFromSeed(seed), "noise", answer);
 }
 
 /** The key of an answer's tokens, likewise. */
-export function tokenKey(seed: number): Key {
-  return fold(keyFromSeed(seed), "tokens", 0);
+export function tokenKey(seed: number, answer = 0): Key {
+  return fold(keyFromSeed(seed), "tokens", answer);
 }
 
 /** Models as training holds them. */
@@ -101,7 +105,7 @@ export function videoModels(parts: VideoModelParts): EvaluatedModels {
       const shape = [1, channels, frames, rows, columns];
       if (guidanceScale !== 1) negative ??= embed("");
       const context = await embed(caption);
-      const noise = f32(normal(noiseKey(seed), channels * frames * rows * columns), shape);
+      const noise = f32(normal(noiseKey(seed, options.answer), channels * frames * rows * columns), shape);
       const sampling = sampleLatents({
         model: velocity,
         references,
@@ -112,7 +116,7 @@ export function videoModels(parts: VideoModelParts): EvaluatedModels {
         shift,
         guidanceScale,
         scheduler,
-        ...options,
+        signal: options.signal,
       });
       let latents = noise;
       for await (const step of sampling) latents = step.latents;

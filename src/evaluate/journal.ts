@@ -29,11 +29,14 @@ export interface JournalOptions {
 
 /** An open journal. */
 export class Journal {
+  /** What the results depend on, as it reads back. */
+  readonly of: Readonly<Record<string, unknown>>;
   readonly #path: string;
   readonly #rows = new Map<string, PartRow>();
   #pending: Promise<void> = Promise.resolve();
 
-  private constructor(path: string, rows: readonly PartRow[]) {
+  private constructor(path: string, of: Readonly<Record<string, unknown>>, rows: readonly PartRow[]) {
+    this.of = of;
     this.#path = path;
     for (const row of rows) this.#rows.set(keyOf(row.seed, row.part), row);
   }
@@ -57,13 +60,38 @@ export class Journal {
     const end = text.lastIndexOf("\n") + 1;
     if (end === 0) {
       await writeFile(path, `${JSON.stringify({ evaluation: 1, of })}\n`);
-      return new Journal(path, []);
+      return new Journal(path, of, []);
     }
     const [header, ...lines] = text.slice(0, end - 1).split("\n");
     checkSame(parseLine(headerSchema, header!, path, 1).of, of, folder);
     const rows = lines.map((line, i) => parseLine(partRowSchema, line, path, i + 2));
     if (end < text.length) await truncate(path, Buffer.byteLength(text.slice(0, end)));
-    return new Journal(path, rows);
+    return new Journal(path, of, rows);
+  }
+
+  /**
+   * The rows of a finished report's journal, and what they depend on; nothing is written.
+   *
+   * @throws `VANS_EVALUATE_JOURNAL` where there is none or it cannot be read
+   */
+  static async read(
+    folder: string,
+  ): Promise<{ readonly of: Readonly<Record<string, unknown>>; readonly rows: readonly PartRow[] }> {
+    const path = join(folder, JOURNAL_NAME);
+    const text = await readFile(path, "utf8").catch((cause: unknown) => {
+      throw new VansError("VANS_EVALUATE_JOURNAL", `there is no ${JOURNAL_NAME} in ${folder}`, {
+        cause,
+        fix: "give the folder of a finished report",
+      });
+    });
+    const [header = "", ...lines] = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+    const { of } = parseLine(headerSchema, header, path, 1);
+    const rows = new Map<string, PartRow>();
+    lines.slice(0, -1).forEach((line, i) => {
+      const row = parseLine(partRowSchema, line, path, i + 2);
+      rows.set(keyOf(row.seed, row.part), row);
+    });
+    return { of, rows: [...rows.values()].sort((a, b) => a.seed - b.seed) };
   }
 
   /** The row of a part of a sample, if it was evaluated. */

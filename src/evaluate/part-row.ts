@@ -16,6 +16,8 @@ export const partRowSchema = z.strictObject({
   values: z.record(z.string(), z.number()),
   /** What was written, and names: `event` is the right one, `nearest` the one that the answer is nearest to. */
   texts: z.record(z.string(), z.string()),
+  /** What an I3D makes of videos, by what they are (`video`, `truth`): float32, little-endian, base64. */
+  features: z.record(z.string(), z.base64()).optional(),
   /** Seconds by stage. */
   secs: z.record(z.string(), z.number()),
   /** Workers that shared the machine while this was computed. */
@@ -27,3 +29,20 @@ export type PartRow = z.infer<typeof partRowSchema>;
 
 /** Metrics of one sample that is judged by itself, without a journal. */
 export type PartOutcome = Omit<PartRow, "workers">;
+
+/** A row's features as text. */
+export function packFeatures(values: Float32Array): string {
+  const bytes = new Uint8Array(values.length * 4);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, i) => {
+    view.setFloat32(4 * i, value, true);
+  });
+  return Buffer.from(bytes).toString("base64");
+}
+
+/** {@link packFeatures} undone. */
+export function unpackFeatures(text: string): Float32Array {
+  const bytes = Uint8Array.from(Buffer.from(text, "base64"));
+  const view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: bytes.length >> 2 }, (_, i) => view.getFloat32(4 * i, true));
+}

@@ -12,11 +12,26 @@ import type { EvaluationPart } from "./metric-table.ts";
 export const PICTURES_FOLDER = "videos";
 
 /** Parts whose videos are kept: those that a person wants to look at. */
-const PICTURED_PARTS: readonly EvaluationPart[] = ["video-from-truth", "video"];
+const PICTURED_PARTS: readonly EvaluationPart[] = [
+  "video-from-truth",
+  "video",
+  "no-references",
+  "extension",
+  "still",
+  "multi-future",
+  "best-of",
+];
+/** Of those, the ones that are kept of every sample; the others of some of every family. */
+const FULLY_PICTURED: readonly EvaluationPart[] = ["video-from-truth", "video"];
 
-/** True for parts whose videos are kept. */
-export function hasPicture(part: EvaluationPart): boolean {
-  return PICTURED_PARTS.includes(part);
+/** True for videos that are kept: 40 consecutive seeds have one sample of every family of which all are. */
+export function hasPicture(part: EvaluationPart, seed: number): boolean {
+  return FULLY_PICTURED.includes(part) || (PICTURED_PARTS.includes(part) && isPictured(seed));
+}
+
+/** True for samples of which the videos of all parts are kept. */
+export function isPictured(seed: number): boolean {
+  return Math.floor(seed / 8) % 5 === 0;
 }
 
 /** Name of the picture of a part's video. */

@@ -11,6 +11,7 @@ import { htmlReport } from "./report-html.ts";
 import { markdownReport } from "./report-markdown.ts";
 import type { EvaluationReport } from "./report-schema.ts";
 import { drawSheets, isSheetName } from "./sheets.ts";
+import { drawSystemSheet, type PicturedSystem } from "./system-sheet.ts";
 
 /** Where the files of a report are. */
 export interface ReportFiles {
@@ -27,9 +28,9 @@ const SHEETS_FOLDER = "sheets";
 export async function writeReport(
   folder: string,
   report: EvaluationReport,
-  rows: readonly PartRow[],
+  { rows, systems }: { readonly rows: readonly PartRow[]; readonly systems: readonly PicturedSystem[] },
 ): Promise<ReportFiles> {
-  const sheets = await drawSheets(folder, rows);
+  const sheets = [...(await drawSystemSheet(systems)), ...(await drawSheets(folder, rows))];
   const at = (name: string): string => join(folder, name);
   await mkdir(at(SHEETS_FOLDER), { recursive: true });
   await removeFiles(at(SHEETS_FOLDER), isSheetName);
@@ -48,8 +49,10 @@ export async function writeReport(
   return files;
 }
 
-const writeText = (path: string, text: string): Promise<void> =>
-  writeBytes(path, new TextEncoder().encode(text));
+/** Writes a text in one piece. */
+export function writeText(path: string, text: string): Promise<void> {
+  return writeBytes(path, new TextEncoder().encode(text));
+}
 
 function writeBytes(path: string, bytes: Uint8Array): Promise<void> {
   return writeFileAtomically(path, async (file) => {

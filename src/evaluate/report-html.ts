@@ -3,7 +3,8 @@
  * @module
  */
 import { escapeXml } from "../media/index.ts";
-import type { EvaluationReport } from "./report-schema.ts";
+import { differencePlot } from "./difference-plot.ts";
+import { type EvaluationReport, REPORT_KINDS } from "./report-schema.ts";
 import { type ReportTable, reportSections, reportSummary } from "./report-text.ts";
 import type { ReportSheet } from "./sheets.ts";
 
@@ -18,19 +19,28 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { fon
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; overflow-wrap: anywhere; }
 td.missed { color: var(--bad); font-weight: 600; }
+figure { margin: 1rem 0; } svg { max-width: 46rem; width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--ink); }
+svg .grid { stroke: var(--rule); } svg .zero { stroke: var(--faint); stroke-width: 1.5; } svg .tick { fill: var(--faint); }
+.legend span { margin-right: 1.2rem; } .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .4em; }
+.alarm { border-left: 4px solid var(--bad); padding-left: 1rem; }
 img { max-width: 100%; border: 1px solid var(--rule); }
 `;
 
 /** The report as HTML, with its sheets inside. */
 export function htmlReport(report: EvaluationReport, sheets: readonly ReportSheet[]): string {
   const title = `Evaluation of ${report.suite.name}`;
-  const sections = reportSections(report).map(({ title: heading, text, table }) =>
-    [
+  const sections = reportSections(report).map(({ title: heading, text, table }) => {
+    const kind = REPORT_KINDS.find(
+      (one) => heading.startsWith("Differences") && heading.endsWith(`, ${one}`),
+    );
+    const parts = [
       `<h2>${escapeXml(heading)}</h2>`,
       text === undefined ? "" : `<p>${escapeXml(text)}</p>`,
+      kind ? differencePlot(report.comparisons, kind) : "",
       table ? htmlTable(table) : "",
-    ].join("\n"),
-  );
+    ].join("\n");
+    return heading === "Alarms" && table ? `<div class="alarm">${parts}</div>` : parts;
+  });
   const pictures = sheets.map(({ title: heading, png }) => {
     const data = Buffer.from(png).toString("base64");
     const alt = escapeXml(heading);

@@ -21,7 +21,8 @@ export function markdownReport(
   return lines.join("\n");
 }
 
-function markdownTable({ head, rows }: ReportTable): string[] {
+/** The lines of a table. */
+export function markdownTable({ head, rows }: ReportTable): string[] {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|").replaceAll("\n", " ")).join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];

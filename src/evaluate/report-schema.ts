@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { EVALUATION_PARTS, METRIC_NAMES } from "./metric-table.ts";
+import { SYSTEM_NAMES } from "./systems.ts";
 
 const finite = z.number();
 
@@ -54,9 +55,92 @@ const confusionSchema = z.strictObject({
 /** How often one event was shown or said for another. */
 export type Confusion = z.infer<typeof confusionSchema>;
 
+const differenceSchema = z.strictObject({
+  /** The system's value. */
+  first: finite,
+  reference: finite,
+  /** First minus reference, with its paired 95 % interval. */
+  value: finite,
+  low: finite,
+  high: finite,
+  /** Samples that both have. */
+  n: z.int().positive(),
+  /** The difference as a share of the reference's value; null where that is 0. */
+  relative: finite.nullable(),
+  /** True where the interval excludes 0. */
+  excludesZero: z.boolean(),
+});
+
+/** A difference of a metric between two systems. */
+export type MetricDifference = z.infer<typeof differenceSchema>;
+
+const differencesSchema = z.partialRecord(z.enum(METRIC_NAMES), differenceSchema);
+
+/** Differences by metric. */
+export type MetricDifferences = z.infer<typeof differencesSchema>;
+
+/** Two systems on the same samples. */
+export const comparisonSchema = z.strictObject({
+  system: z.string(),
+  /** What it is compared with. */
+  reference: z.string(),
+  metrics: z.record(z.enum(REPORT_KINDS), differencesSchema),
+  families: z.record(z.string(), differencesSchema),
+});
+
+/** Two systems on the same samples. */
+export type SystemComparison = z.infer<typeof comparisonSchema>;
+
+/** What may be wrong with a system. */
+export const ALARM_NAMES = [
+  "reward-hacking",
+  "static",
+  "flicker",
+  "short-captions",
+  "long-captions",
+  "repeated-captions",
+] as const;
+
+const alarmSchema = z.strictObject({
+  alarm: z.enum(ALARM_NAMES),
+  system: z.string(),
+  group: z.enum(REPORT_KINDS),
+  /** For people. */
+  text: z.string(),
+  value: finite,
+  bound: finite,
+});
+
+/** A finding that makes good numbers doubtful. */
+export type Alarm = z.infer<typeof alarmSchema>;
+
+const systemSchema = z.strictObject({
+  /** Column of the report. */
+  name: z.string(),
+  about: z.string(),
+  suite: z.strictObject({ name: z.string(), version: z.string(), folder: z.string() }),
+  /** Which of the ways to answer with a suite it is. */
+  system: z.enum(SYSTEM_NAMES),
+  metrics: z.record(z.enum(REPORT_KINDS), metricsSchema),
+  families: z.record(z.string(), metricsSchema),
+});
+
+/** A system as a column of a report. */
+export type ReportSystem = z.infer<typeof systemSchema>;
+
+const fvdSchema = z.strictObject({
+  weights: z.string(),
+  weightsSha256: z.string(),
+  fit: z.enum(["stretch", "crop"]),
+  sizePx: z.int().positive(),
+  batchNormEpsilon: finite,
+  divisor: z.enum(["N", "N-1"]),
+  tap: z.enum(["logits", "pooled"]),
+});
+
 /** The whole of `report.json`. */
 export const reportSchema = z.strictObject({
-  schemaVersion: z.literal(1),
+  schemaVersion: z.literal(2),
   suite: z.strictObject({
     name: z.string(),
     version: z.string(),
@@ -85,6 +169,21 @@ export const reportSchema = z.strictObject({
   parts: z.record(z.enum(EVALUATION_PARTS), partCount),
   metrics: z.record(z.enum(REPORT_KINDS), metricsSchema),
   families: z.record(z.string(), metricsSchema),
+  /** What judged; null for what the judging suite lacks. */
+  judges: z.strictObject({
+    suite: z.string(),
+    /** SHA-256 of the weights. */
+    clipEval: z.string().nullable(),
+    clipReward: z.string().nullable(),
+    fvd: fvdSchema.nullable(),
+  }),
+  /** The suite itself first, then other ways to answer with it, then other suites. */
+  systems: z.array(systemSchema),
+  /** Every other system against the first baseline, or against the suite where there is none. */
+  comparisons: z.array(comparisonSchema),
+  alarms: z.array(alarmSchema),
+  /** What a reader should know about how this report came about. */
+  notes: z.array(z.string()),
   targets: z.array(targetSchema),
   confusions: z.array(confusionSchema),
   timings: z.strictObject({

@@ -2,8 +2,16 @@
  * What the readable reports say: headings and tables as plain data, which Markdown and HTML then dress.
  * @module
  */
-import { METRIC_NAMES, METRICS, type MetricName } from "./metric-table.ts";
-import { type EvaluationReport, type MetricEstimates, REPORT_KINDS } from "./report-schema.ts";
+import { describeFvd } from "../metrics/index.ts";
+import { METRIC_NAMES, METRICS, type MetricDefinition, type MetricName } from "./metric-table.ts";
+import {
+  type EvaluationReport,
+  type MetricDifference,
+  type MetricEstimates,
+  REPORT_KINDS,
+  type ReportKind,
+  type SystemComparison,
+} from "./report-schema.ts";
 
 /** A table; the first column is left-aligned. */
 export interface ReportTable {
@@ -28,6 +36,11 @@ const FAMILY_METRICS: readonly MetricName[] = [
   "videoEventAccuracy",
   "identityAccuracy",
   "identityAccuracyNoReferences",
+  "rougeL",
+  "clipV",
+  "clipT",
+  "fvd",
+  "multiFutureAccuracy",
 ];
 
 const MOST_CONFUSIONS = 12;
@@ -37,8 +50,16 @@ const number = (value: number): string => (Math.abs(value) >= 10 ? value.toFixed
 /** The sections of a report, from the most to the least asked for. */
 export function reportSections(report: EvaluationReport): ReportSection[] {
   const sections: ReportSection[] = [
+    alarmSection(report),
+    { title: "Notes", table: { head: ["note"], rows: report.notes.map((note) => [note]) } },
+    ...systemSections(report),
+    ...(report.comparisons.length > 0 ? differenceSections(report.comparisons) : []),
     { title: "Targets", ...targets(report) },
-    { title: "Metrics", text: "Value and 95 % interval.", table: kindTable(report) },
+    {
+      title: `Metrics of ${report.suite.name}`,
+      text: `Value and 95 % interval.${fvdSentence(report)}`,
+      table: kindTable(report),
+    },
     { title: "By family", text: "Value (samples).", table: familyTable(report) },
     ...confusionSections(report),
     { title: "What the metrics mean", table: definitionTable(report) },
@@ -53,6 +74,84 @@ export function reportSummary(report: EvaluationReport): string {
   const seeds = `seeds ${data.firstSeed} to ${data.lastSeed}`;
   const held = data.isHeldOut ? "which training never sees" : "of which some are TRAINING seeds";
   return `Suite ${suite.name} ${suite.version} on ${data.evaluated} playroom samples (${seeds}, ${held}).`;
+}
+
+function alarmSection({ alarms }: EvaluationReport): ReportSection {
+  if (alarms.length === 0) return { title: "Alarms", text: "None." };
+  return {
+    title: "Alarms",
+    table: {
+      head: ["alarm", "system", "group", "what", "value", "bound"],
+      rows: alarms.map(({ alarm, system, group, text, value, bound }) => [
+        alarm,
+        system,
+        group,
+        text,
+        number(value),
+        number(bound),
+      ]),
+    },
+  };
+}
+
+function fvdSentence({ judges }: EvaluationReport): string {
+  return judges.fvd ? ` Fréchet video distances by ${describeFvd(judges.fvd)}; compare equal n only.` : "";
+}
+
+/** Metrics that a system has of its own. */
+const isOwn = (name: MetricName): boolean =>
+  METRICS[name].part === "caption" || METRICS[name].part === "video";
+
+/** A table a kind: metrics down, systems across. */
+function systemSections(report: EvaluationReport): ReportSection[] {
+  const { systems } = report;
+  if (systems.length < 2) return [];
+  const about = systems.map(({ name, about: what, suite }) => `${name} (${suite.name}): ${what}`).join("; ");
+  return REPORT_KINDS.filter((kind) => Object.keys(systems[0]!.metrics[kind]).length > 0).map((kind, i) => ({
+    title: `Systems, ${kind}`,
+    text: i === 0 ? `Value and 95 % interval. ${about}.${fvdSentence(report)}` : "Value and 95 % interval.",
+    table: {
+      head: ["metric", ...systems.map(({ name }) => name)],
+      rows: METRIC_NAMES.filter(
+        (name) => isOwn(name) && systems.some(({ metrics }) => metrics[kind][name]),
+      ).map((name) => [name, ...systems.map(({ metrics }) => withInterval(metrics[kind], name, false))]),
+    },
+  }));
+}
+
+const sign = (value: number): string => `${value > 0 ? "+" : ""}${number(value)}`;
+
+/** A difference in words; a star where its interval excludes 0. */
+export function differenceText({ value, low, high, relative, excludesZero }: MetricDifference): string {
+  const share = relative === null ? "" : `, ${relative > 0 ? "+" : ""}${(100 * relative).toFixed(1)} %`;
+  return `${sign(value)} [${sign(low)}, ${sign(high)}]${share}${excludesZero ? " *" : ""}`;
+}
+
+/** A table a kind: metrics down, compared systems across. */
+export function differenceSections(
+  comparisons: readonly Pick<SystemComparison, "system" | "reference" | "metrics">[],
+): ReportSection[] {
+  const reference = comparisons[0]?.reference ?? "";
+  const about = `Differences to ${reference} with paired bootstrap 95 % intervals; * where 0 is outside.`;
+  return REPORT_KINDS.map((kind: ReportKind) => ({
+    title: `Differences to ${reference}, ${kind}`,
+    text: about,
+    table: {
+      head: ["metric", ...comparisons.map(({ system }) => system), "better", "n"],
+      rows: METRIC_NAMES.filter((name) => comparisons.some(({ metrics }) => metrics[kind][name])).map(
+        (name) => {
+          const found = comparisons.map(({ metrics }) => metrics[kind][name]);
+          const definition: MetricDefinition = METRICS[name];
+          return [
+            name,
+            ...found.map((one) => (one ? differenceText(one) : "–")),
+            definition.better ?? "as the truth",
+            String(Math.max(...found.map((one) => one?.n ?? 0))),
+          ];
+        },
+      ),
+    },
+  })).filter(({ table }) => table.rows.length > 0);
 }
 
 function targets(report: EvaluationReport): Pick<ReportSection, "text" | "table"> {
@@ -81,9 +180,11 @@ function kindTable({ metrics }: EvaluationReport): ReportTable {
   };
 }
 
-function withInterval(found: MetricEstimates, name: MetricName): string {
+function withInterval(found: MetricEstimates, name: MetricName, hasCount = true): string {
   const one = found[name];
-  return one ? `${number(one.value)} [${number(one.low)}, ${number(one.high)}] (${one.n})` : "–";
+  if (!one) return "–";
+  const count = hasCount ? ` (${one.n})` : "";
+  return `${number(one.value)} [${number(one.low)}, ${number(one.high)}]${count}`;
 }
 
 function familyTable({ families, metrics }: EvaluationReport): ReportTable {
@@ -134,7 +235,7 @@ function definitionTable({ metrics }: EvaluationReport): ReportTable {
 }
 
 function factTable(report: EvaluationReport): ReportTable {
-  const { suite, data, settings, device, parts, timings, versions } = report;
+  const { suite, data, settings, device, parts, timings, versions, judges } = report;
   const listed = (record: Readonly<Record<string, unknown>>): string =>
     Object.entries(record)
       .map(([name, value]) => `${name} ${typeof value === "string" ? `“${value}”` : JSON.stringify(value)}`)
@@ -147,6 +248,10 @@ function factTable(report: EvaluationReport): ReportTable {
       ["data", `${data.folder}, manifest SHA-256 ${data.manifestSha256}, world version ${data.worldVersion}`],
       ["parts", counts.join(", ")],
       ["settings", listed(settings)],
+      ["judges", `${judges.suite}`],
+      ["evaluation CLIP", `weights SHA-256 ${judges.clipEval ?? "none"}`],
+      ["reward CLIP", `weights SHA-256 ${judges.clipReward ?? "none"}`],
+      ["Fréchet video distance", judges.fvd ? listed(judges.fvd) : "none"],
       ["device", `${device}, ${timings.workers} workers of one thread`],
       ["seconds by stage", listed(timings.stagesSecs)],
       ["this run", `${timings.computed} parts of samples in ${timings.wallSecs.toFixed(1)} s`],

@@ -20,9 +20,12 @@ export interface ReportSheet {
 
 const VERDICTS = ["wrong", "right"] as const;
 
+/** Name of the sheet that has all systems side by side. */
+export const SYSTEMS_SHEET = "systems";
+
 /** True for the file names of sheets. */
 export function isSheetName(name: string): boolean {
-  return VERDICTS.some((verdict) => name.endsWith(`-${verdict}.png`));
+  return name === `${SYSTEMS_SHEET}.png` || VERDICTS.some((verdict) => name.endsWith(`-${verdict}.png`));
 }
 
 /** Rows of a sheet. */

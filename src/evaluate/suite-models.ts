@@ -53,6 +53,9 @@ export function checkWorldSized(suite: Suite): void {
   });
 }
 
+/** How the second and later answers of several are written: as VANS is sampled. */
+export const OTHER_ANSWERS = { temperature: 0.7, topP: 0.9 } as const;
+
 /** Models of a suite, with a way to give their graphs back. */
 export interface SuiteModels extends Required<EvaluatedModels> {
   release(): Promise<void>;
@@ -72,8 +75,11 @@ export async function openSuiteModels(
   ]);
   return {
     write: async (frames, question, seed, options) => {
-      const sight = await language.see(frames, options);
-      const pieces = language.write(sight, question, settings, tokenKey(seed), options);
+      const sight = await language.see(frames, { signal: options.signal });
+      const { answer = 0, ...stop } = options;
+      // The suite's own answer is written by its settings; others differ from it only where tokens are drawn.
+      const how = answer === 0 ? settings : { ...settings, ...OTHER_ANSWERS };
+      const pieces = language.write(sight, question, how, tokenKey(seed, answer), stop);
       for (;;) {
         const next = await pieces.next();
         if (next.done) return captionOf(next.value, question);
@@ -84,11 +90,11 @@ export async function openSuiteModels(
       return video.decode(all, options);
     },
     references: async (frames, options) => (await video.references(frames, options)).references,
-    draw: async ({ references, caption, seed }, options) => {
+    draw: async ({ references, caption, seed }, { answer = 0, ...options }) => {
       const { context } = await text.encode(caption, options);
       const negative =
         settings.guidanceScale === 1 ? undefined : await text.encode(settings.negativePrompt, options);
-      const order = { references, context, negativeContext: negative?.context, key: noiseKey(seed) };
+      const order = { references, context, negativeContext: negative?.context, key: noiseKey(seed, answer) };
       const steps = video.draw(order, settings, { ...options, batchBranches: true });
       for (;;) {
         const next = await steps.next();

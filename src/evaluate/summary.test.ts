@@ -84,7 +84,7 @@ it("asks for captions where own captions are drawn", () => {
 function reportOf(): EvaluationReport {
   const summary = summarise(rows);
   return {
-    schemaVersion: 1,
+    schemaVersion: 2,
     suite: { name: "tiny", version: "1", folder: "/suites/tiny", hashes: { "a.json": "00" } },
     data: {
       folder: "/data",
@@ -103,6 +103,11 @@ function reportOf(): EvaluationReport {
     ) as EvaluationReport["parts"],
     metrics: summary.metrics,
     families: summary.families,
+    judges: { suite: "/suites/tiny", clipEval: "00", clipReward: null, fvd: null },
+    systems: [],
+    comparisons: [],
+    alarms: [],
+    notes: ["there is <no> I3D"],
     targets: targetResults(summary),
     confusions: confusions(rows),
     timings: { stagesSecs: { draw: 8 }, wallSecs: 4, computed: 6, workers: 2 },
@@ -134,6 +139,7 @@ it("tells it in words, with all signs made safe", () => {
   expect(html).toContain("&lt;b&gt;|x");
   expect(html).toContain('src="data:image/png;base64,AQI="');
   expect(html).not.toContain("<wrong>");
+  expect(html).toContain("there is &lt;no&gt; I3D");
   expect(html).not.toMatch(/(src|href)="(?!data:)/);
   const markdown = markdownReport(report, [{ title: "ball", path: "sheets/ball-wrong.png" }]);
   expect(markdown).toContain("| ball | <b>\\|x | nothing | 2 |");

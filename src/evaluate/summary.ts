@@ -2,13 +2,13 @@
  * From rows of samples to metrics with intervals, by kind and family.
  * @module
  */
-import { meanEstimate, shareEstimate } from "../metrics/index.ts";
-import { EVALUATION_PARTS, METRIC_NAMES, METRICS } from "./metric-table.ts";
-import type { PartRow } from "./part-row.ts";
+import type { FvdSettings } from "../metrics/index.ts";
+import { EVALUATION_PARTS, METRIC_NAMES } from "./metric-table.ts";
 import type { Confusion, MetricEstimates, ReportKind, TargetResult } from "./report-schema.ts";
+import { estimateOf, type SummarisedRow, SystemRows } from "./statistics.ts";
+import type { SystemName } from "./systems.ts";
 
-/** Rows as {@link summarise} takes them; those of `evaluateParts` do as well. */
-export type SummarisedRow = Omit<PartRow, "workers"> & { readonly workers?: number };
+export type { SummarisedRow } from "./statistics.ts";
 
 /** Metrics by group. */
 export interface Summary {
@@ -16,48 +16,35 @@ export interface Summary {
   readonly families: Readonly<Record<string, MetricEstimates>>;
 }
 
+/** How rows are summarised. */
+export interface SummariseOptions {
+  /** Of which system; default the suite itself. */
+  readonly system?: SystemName;
+  /** How features became distances; without it there are none. */
+  readonly fvd?: FvdSettings | null;
+}
+
 /** Metrics of all rows, of each kind and of each family. */
-export function summarise(rows: readonly SummarisedRow[]): Summary {
-  const families = (["procedural", "predictive"] as const).flatMap((kind) => [
-    ...new Set(rows.filter((row) => row.kind === kind).map((row) => row.family)),
-  ]);
+export function summarise(rows: readonly SummarisedRow[], options: SummariseOptions = {}): Summary {
+  return summariseSystem(new SystemRows(rows, options));
+}
+
+/** {@link summarise} of rows that are a system already. */
+export function summariseSystem(system: SystemRows): Summary {
+  const of = (group: string): MetricEstimates => metricsOf(system, group);
   return {
-    metrics: {
-      procedural: metricsOf(rows.filter((row) => row.kind === "procedural")),
-      predictive: metricsOf(rows.filter((row) => row.kind === "predictive")),
-      all: metricsOf(rows),
-    },
-    families: Object.fromEntries(
-      families.map((family) => [family, metricsOf(rows.filter((row) => row.family === family))]),
-    ),
+    metrics: { procedural: of("procedural"), predictive: of("predictive"), all: of("all") },
+    families: Object.fromEntries(system.families.map((family) => [family, of(family)])),
   };
 }
 
-function metricsOf(rows: readonly SummarisedRow[]): MetricEstimates {
+function metricsOf(system: SystemRows, group: string): MetricEstimates {
   const out: MetricEstimates = {};
   for (const name of METRIC_NAMES) {
-    const { is } = METRICS[name];
-    const values =
-      name === "secsPerSample" ? secsBySample(rows) : rows.flatMap((row) => row.values[name] ?? []);
-    if (values.length === 0) continue;
-    out[name] =
-      is === "share"
-        ? shareEstimate(
-            values.reduce((sum, value) => sum + value, 0),
-            values.length,
-          )
-        : meanEstimate(values);
+    const statistic = system.statistic(name, group);
+    if (statistic) out[name] = estimateOf(name, statistic);
   }
   return out;
-}
-
-function secsBySample(rows: readonly SummarisedRow[]): number[] {
-  const secs = new Map<number, number>();
-  for (const row of rows) {
-    const own = Object.values(row.secs).reduce((sum, value) => sum + value, 0);
-    secs.set(row.seed, (secs.get(row.seed) ?? 0) + own / (row.workers ?? 1));
-  }
-  return [...secs.values()];
 }
 
 /** Events that were taken for others, most frequent first. */

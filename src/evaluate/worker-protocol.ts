@@ -13,6 +13,8 @@ import type { PartOutcome } from "./part-row.ts";
 export interface WorkerStart {
   /** Folder of the suite. */
   readonly suite: string;
+  /** Folder of the suite whose models judge. */
+  readonly judges: string;
   readonly settings: AnswerSettings;
   readonly device: Provider;
   readonly threads: number;
@@ -21,7 +23,7 @@ export interface WorkerStart {
 }
 
 /** A sample to evaluate; the worker simulates it again from its seed. */
-export interface WorkerItem extends Pick<EvaluationItem, "input" | "caption"> {
+export interface WorkerItem extends Pick<EvaluationItem, "input" | "still" | "caption" | "answers"> {
   readonly seed: number;
   readonly parts: readonly EvaluationPart[];
 }

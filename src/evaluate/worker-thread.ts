@@ -9,6 +9,7 @@ import { internalError } from "../base/errors.ts";
 import { writePng } from "../media/index.ts";
 import { sampleForSeed } from "../world/index.ts";
 import { evaluateParts } from "./evaluate-parts.ts";
+import { openJudges } from "./judges.ts";
 import { hasPicture, pictureName } from "./pictures.ts";
 import { openSuiteModels, type SuiteModels } from "./suite-models.ts";
 import {
@@ -22,21 +23,31 @@ import {
 if (!parentPort) throw internalError("worker-thread.ts is started as a worker only");
 const port = parentPort;
 
-const { suite, settings, device, threads, pictures } = workerData as WorkerStart;
+const { suite, judges: judging, settings, device, threads, pictures } = workerData as WorkerStart;
 const stop = new AbortController();
 const send = (reply: WorkerReply): void => port.postMessage(reply);
 
-async function open(): Promise<SuiteModels> {
-  return openSuiteModels(await loadSuite(suite), settings, { device, threads });
+interface Opened {
+  readonly models: SuiteModels;
+  readonly judges: Awaited<ReturnType<typeof openJudges>>;
 }
 
-async function evaluateItem(models: SuiteModels, { seed, ...rest }: WorkerItem): Promise<void> {
+async function open(): Promise<Opened> {
+  const [models, judges] = await Promise.all([
+    loadSuite(suite).then((loaded) => openSuiteModels(loaded, settings, { device, threads })),
+    loadSuite(judging).then((loaded) => openJudges(loaded, { threads })),
+  ]);
+  return { models, judges };
+}
+
+async function evaluateItem({ models, judges }: Opened, { seed, ...rest }: WorkerItem): Promise<void> {
   const sample = sampleForSeed(seed);
   for await (const { outcome, clip } of evaluateParts(models, [{ sample, ...rest }], {
     signal: stop.signal,
+    judges,
   })) {
     // Frames below each other are a clip's bytes as they are.
-    if (clip && hasPicture(outcome.part)) {
+    if (clip && hasPicture(outcome.part, seed)) {
       const picture = { height: clip.height * clip.frameCount, width: clip.width, rgb: clip.rgb };
       await writePng(join(pictures, pictureName(outcome.id, outcome.part)), picture);
     }
@@ -44,17 +55,20 @@ async function evaluateItem(models: SuiteModels, { seed, ...rest }: WorkerItem):
   }
 }
 
-const models = open();
+const opened = open();
 // A failure to open is told in reply to the first item.
-models.catch(() => undefined);
+opened.catch(() => undefined);
 let busy: Promise<void> = Promise.resolve();
 
 async function obey(command: Exclude<WorkerCommand, { readonly kind: "stop" }>): Promise<void> {
   try {
     if (command.kind === "item") {
-      await evaluateItem(await models, command.item);
+      await evaluateItem(await opened, command.item);
       send({ kind: "done" });
-    } else await (await models).release();
+    } else {
+      const { models, judges } = await opened;
+      await Promise.all([models.release(), judges.release()]);
+    }
   } catch (error) {
     send({ kind: "error", error: sentError(error) });
   }

@@ -54,17 +54,29 @@ function rowsOfRound(n: number, round: number): Uint32Array {
   return kept.rounds[round];
 }
 
-/** The statistic in every round, around its own value where repetition shifts it. Equal draws for equal `n`. */
+const known = new WeakMap<SampleStatistic, Map<number, Float64Array>>();
+
+/**
+ * The statistic in every round, around its own value where repetition shifts it. Equal draws for equal `n`; remembered as
+ * long as the statistic lives, because differences and intervals ask for the same.
+ */
 export function resampled(
   statistic: SampleStatistic,
   { resamples = DEFAULT_RESAMPLES }: BootstrapOptions = {},
 ): Float64Array {
+  const before = known.get(statistic) ?? new Map<number, Float64Array>();
+  known.set(statistic, before);
+  const found = before.get(resamples);
+  if (found) return found;
   const values = Float64Array.from({ length: resamples }, (_, round) =>
     statistic.of(rowsOfRound(statistic.n, round)),
   );
-  if (!statistic.isShifted) return values;
-  const shift = values.reduce((sum, value) => sum + value, 0) / resamples - statistic.of();
-  return values.map((value) => value - shift);
+  const shift = statistic.isShifted
+    ? values.reduce((sum, value) => sum + value, 0) / resamples - statistic.of()
+    : 0;
+  const made = values.map((value) => value - shift);
+  before.set(resamples, made);
+  return made;
 }
 
 /**

@@ -28,4 +28,5 @@ export * from "./psnr.ts";
 export * from "./reference-consistency.ts";
 export * from "./rouge-l.ts";
 export * from "./ssim.ts";
+export { weightsSha256 } from "./suite-part.ts";
 export * from "./symmetric-eigen.ts";

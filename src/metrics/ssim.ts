@@ -59,49 +59,86 @@ export function ssim(a: Clip, b: Clip): number {
       found: `${frameCount} frames of ${width}x${height} and ${b.frameCount} frames of ${b.width}x${b.height}`,
     });
   }
+  const work = new Planes(height, width);
   let total = 0;
   for (let frame = 0; frame < frameCount; frame++)
-    for (let channel = 0; channel < 3; channel++)
-      total += ssimOfPlane(planeOf(a, frame, channel), planeOf(b, frame, channel), height, width);
+    for (let channel = 0; channel < 3; channel++) total += work.ssim(a, b, frame, channel);
   return total / (3 * frameCount);
 }
 
-function planeOf({ rgb, height, width }: Clip, frame: number, channel: number): Float64Array {
-  const at = frame * height * width;
-  return Float64Array.from({ length: height * width }, (_, i) => rgb[3 * (at + i) + channel]!);
-}
+/** Moments of a window: means of x, y, x², y², xy. */
+const MOMENTS = 5;
 
-function ssimOfPlane(x: Float64Array, y: Float64Array, height: number, width: number): number {
-  const product = (p: Float64Array, q: Float64Array): Float64Array => p.map((value, i) => value * q[i]!);
-  const mean = (plane: Float64Array): Float64Array => windowMeans(plane, height, width);
-  const [mx, my] = [mean(x), mean(y)];
-  const [xx, yy, xy] = [mean(product(x, x)), mean(product(y, y)), mean(product(x, y))];
-  let total = 0;
-  for (let i = 0; i < mx.length; i++) {
-    const [u, v] = [mx[i]!, my[i]!];
-    const cross = xy[i]! - u * v;
-    const spread = xx[i]! - u * u + (yy[i]! - v * v);
-    total += ((2 * u * v + C1) * (2 * cross + C2)) / ((u * u + v * v + C1) * (spread + C2));
+/** Buffers for planes of one size, used again and again. */
+class Planes {
+  readonly #height: number;
+  readonly #width: number;
+  /** Moments of each pixel, then of each piece of a row, then of each window; interleaved. */
+  readonly #pixels: Float64Array;
+  readonly #across: Float64Array;
+
+  constructor(height: number, width: number) {
+    this.#height = height;
+    this.#width = width;
+    this.#pixels = new Float64Array(MOMENTS * height * width);
+    this.#across = new Float64Array(MOMENTS * height * (width - WINDOW + 1));
   }
-  return total / mx.length;
+
+  ssim(a: Clip, b: Clip, frame: number, channel: number): number {
+    const [pixels, across] = [this.#pixels, this.#across];
+    const [rows, columns] = [this.#height - WINDOW + 1, this.#width - WINDOW + 1];
+    const area = this.#height * this.#width;
+    for (let i = 0; i < area; i++) {
+      const x = a.rgb[3 * (frame * area + i) + channel]!;
+      const y = b.rgb[3 * (frame * area + i) + channel]!;
+      const at = MOMENTS * i;
+      pixels[at] = x;
+      pixels[at + 1] = y;
+      pixels[at + 2] = x * x;
+      pixels[at + 3] = y * y;
+      pixels[at + 4] = x * y;
+    }
+    for (let row = 0; row < this.#height; row++)
+      weigh(pixels, MOMENTS * row * this.#width, MOMENTS, across, MOMENTS * row * columns, columns);
+    let total = 0;
+    const window = new Float64Array(MOMENTS);
+    for (let row = 0; row < rows; row++)
+      for (let column = 0; column < columns; column++) {
+        weigh(across, MOMENTS * (row * columns + column), MOMENTS * columns, window, 0, 1);
+        const [u, v] = [window[0]!, window[1]!];
+        const cross = window[4]! - u * v;
+        const spread = window[2]! - u * u + (window[3]! - v * v);
+        total += ((2 * u * v + C1) * (2 * cross + C2)) / ((u * u + v * v + C1) * (spread + C2));
+      }
+    return total / (rows * columns);
+  }
 }
 
-/** Weighted means of all windows inside a plane, first along rows, then along columns. */
-function windowMeans(plane: Float64Array, height: number, width: number): Float64Array {
-  const [rows, columns] = [height - WINDOW + 1, width - WINDOW + 1];
-  const across = new Float64Array(height * columns);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < columns; x++) {
-      let sum = 0;
-      for (let k = 0; k < WINDOW; k++) sum += WEIGHTS[k]! * plane[y * width + x + k]!;
-      across[y * columns + x] = sum;
+/** Weighted means of {@link WINDOW} places that lie `step` apart, for `count` windows side by side. */
+function weigh(
+  from: Float64Array,
+  start: number,
+  step: number,
+  to: Float64Array,
+  at: number,
+  count: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    let [x, y, xx, yy, xy] = [0, 0, 0, 0, 0];
+    for (let k = 0; k < WINDOW; k++) {
+      const weight = WEIGHTS[k]!;
+      const place = start + MOMENTS * i + k * step;
+      x += weight * from[place]!;
+      y += weight * from[place + 1]!;
+      xx += weight * from[place + 2]!;
+      yy += weight * from[place + 3]!;
+      xy += weight * from[place + 4]!;
     }
-  const out = new Float64Array(rows * columns);
-  for (let y = 0; y < rows; y++)
-    for (let x = 0; x < columns; x++) {
-      let sum = 0;
-      for (let k = 0; k < WINDOW; k++) sum += WEIGHTS[k]! * across[(y + k) * columns + x]!;
-      out[y * columns + x] = sum;
-    }
-  return out;
+    const place = at + MOMENTS * i;
+    to[place] = x;
+    to[place + 1] = y;
+    to[place + 2] = xx;
+    to[place + 3] = yy;
+    to[place + 4] = xy;
+  }
 }

@@ -11,6 +11,7 @@ const FLOORS = [
   ["models", "world"],
   ["data", "rewards", "metrics"],
   ["answer", "train", "evaluate"],
+  ["experiment"],
   ["serve", "cli"],
 ];
 const root = resolve(new URL("..", import.meta.url).pathname);

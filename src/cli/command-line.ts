@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   world: async () => (await import("./world.ts")).worldCommand(),
   evaluate: async () => (await import("./evaluate.ts")).evaluateCommand(),
   train: async () => (await import("./train.ts")).trainCommand(),
+  experiment: async () => (await import("./experiment.ts")).experimentCommand(),
 };
 
 const EXAMPLES = `

@@ -1,0 +1,108 @@
+/**
+ * What one step of a recipe costs: from runs that were made, or from a few steps taken to measure.
+ * @module
+ */
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { throwIfAborted } from "../base/abort.ts";
+import { type Recipe, runTraining, taskNamed } from "../train/index.ts";
+import { CostMeter, settingsHash, writeJson } from "./run-state.ts";
+
+const costsSchema = z.record(
+  z.string(),
+  z.strictObject({
+    recipe: z.string(),
+    /** Processor and wall seconds of a step, and of what comes before the first one. */
+    cpuSecs: z.number().positive(),
+    wallSecs: z.number().positive(),
+    startCpuSecs: z.number().min(0),
+    /** Steps that were measured. */
+    steps: z.int().positive(),
+  }),
+);
+
+/** What a step costs. */
+export type StepCost = z.infer<typeof costsSchema>[string];
+
+/** Steps that are measured, and the seconds after which fewer will do. */
+const MOST_STEPS = 10;
+const LEAST_STEPS = 2;
+const ENOUGH_SECS = 30;
+
+/** Recipes that differ in seed, length or rates alone take the same time a step. */
+export function costKey({ task, batch, model, settings, threads }: Recipe): string {
+  const { suite: _, ...others } = settings;
+  return settingsHash({ task, batch, model, settings: others, threads }).slice(0, 16);
+}
+
+/** Costs that are known in an experiment's folder. */
+export class StepCosts {
+  readonly #folder: string;
+  readonly #known: Record<string, StepCost>;
+
+  private constructor(folder: string, known: Record<string, StepCost>) {
+    this.#folder = folder;
+    this.#known = known;
+  }
+
+  static async open(folder: string): Promise<StepCosts> {
+    const text = await readFile(join(folder, "step-costs.json"), "utf8").catch(() => "{}");
+    return new StepCosts(folder, costsSchema.catch({}).parse(JSON.parse(text)));
+  }
+
+  /** The cost of a step, if it is known. */
+  of(recipe: Recipe): StepCost | undefined {
+    return this.#known[costKey(recipe)];
+  }
+
+  /**
+   * The cost of a step; measured by some steps of a training of its own where it is not known.
+   *
+   * @throws what training throws; `VANS_RUN_ABORTED`
+   */
+  async measure(recipe: Recipe, signal?: AbortSignal): Promise<StepCost> {
+    const before = this.of(recipe);
+    if (before) return before;
+    const key = costKey(recipe);
+    const runFolder = join(this.#folder, "probes", key);
+    const meter = new CostMeter();
+    let first: { readonly cpuSecs: number; readonly wallSecs: number } | undefined;
+    let cost: StepCost | undefined;
+    // The first step also warms up, so it counts as part of the start.
+    const quiet = { logEvery: 1, sheetEvery: recipe.steps + 1, checkpointEvery: recipe.steps + 1 };
+    for await (const event of runTraining({ ...recipe, ...quiet }, taskNamed(recipe.task), {
+      runFolder,
+      untilStep: Math.min(recipe.steps, MOST_STEPS + 1),
+      signal,
+    })) {
+      if (event.type !== "step") continue;
+      const now = meter.read();
+      if (!first) {
+        first = now;
+        continue;
+      }
+      const steps = event.step - 1;
+      cost = {
+        recipe: recipe.name,
+        cpuSecs: Math.max(1e-6, (now.cpuSecs - first.cpuSecs) / steps),
+        wallSecs: Math.max(1e-6, (now.wallSecs - first.wallSecs) / steps),
+        startCpuSecs: first.cpuSecs,
+        steps,
+      };
+      if (steps >= LEAST_STEPS && now.wallSecs - first.wallSecs > ENOUGH_SECS) break;
+    }
+    throwIfAborted(signal);
+    await rm(runFolder, { recursive: true, force: true });
+    const found = cost ?? {
+      recipe: recipe.name,
+      cpuSecs: Math.max(1e-6, first?.cpuSecs ?? 1),
+      wallSecs: Math.max(1e-6, first?.wallSecs ?? 1),
+      startCpuSecs: 0,
+      steps: 1,
+    };
+    this.#known[key] = found;
+    await writeJson(join(this.#folder, "step-costs.json"), this.#known);
+    return found;
+  }
+}

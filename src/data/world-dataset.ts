@@ -7,8 +7,18 @@ import { join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
 import { writeMp4 } from "../media/encode.ts";
-import { EVALUATION_SEED_START, sampleForSeed, type WorldSample } from "../world/index.ts";
-import { type ManifestRow, writeManifest } from "./world-manifest.ts";
+import { writeFileAtomically } from "../weights/atomic-file.ts";
+import {
+  ANSWER_FRAMES,
+  EVALUATION_SEED_START,
+  INPUT_FRAMES,
+  sampleForSeed,
+  WORLD_FRAME_RATE_HZ,
+  type WorldSample,
+} from "../world/index.ts";
+import { datasetCard } from "./format/dataset-card.ts";
+import { datasetStats } from "./format/stats.ts";
+import { type ManifestRow, sampleRowOf, writeManifest } from "./world-manifest.ts";
 
 /** What to make. */
 export interface WorldDatasetRequest {
@@ -25,6 +35,10 @@ export interface WorldDatasetRequest {
 export type WorldDatasetEvent =
   | { readonly type: "sample"; readonly done: number; readonly count: number; readonly row: ManifestRow }
   | { readonly type: "manifest"; readonly count: number; readonly folder: string };
+
+const WORLD_ABOUT =
+  "Simulated clips of 64x64 pixels with ground truth: the sample of a seed is the same on every machine. Each row also names " +
+  "four events that do not come next.";
 
 /** Folder of the clips inside the data set. */
 const CLIPS = "clips";
@@ -83,6 +97,15 @@ export async function* makeWorldDataset(request: WorldDatasetRequest): AsyncGene
     yield { type: "sample", done: i + 1, count, row };
   }
   throwIfAborted(signal);
+  // All samples have the same lengths.
+  const [inputSecs, outputSecs] = [INPUT_FRAMES / WORLD_FRAME_RATE_HZ, ANSWER_FRAMES / WORLD_FRAME_RATE_HZ];
+  const stats = await datasetStats(rows.map(sampleRowOf), {
+    clipSecs: async (path) => (path.endsWith("-input.mp4") ? inputSecs : outputSecs),
+  });
+  const card = datasetCard(stats, { name: "playroom", about: WORLD_ABOUT });
+  await writeFileAtomically(join(out, "README.md"), async (file) => {
+    await file.writeFile(card);
+  });
   await writeManifest(out, rows);
   yield { type: "manifest", count, folder: out };
 }

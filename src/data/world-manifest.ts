@@ -1,29 +1,20 @@
 /**
- * The table of a made playroom folder: `manifest.parquet`, one row a sample, clips by relative path.
+ * The rows of a made playroom folder: samples of the general format whose simulated facts are all there.
  * @module
  */
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { parquetReadObjects } from "hyparquet";
-import { parquetWriteBuffer } from "hyparquet-writer";
 import * as z from "zod";
 import { VansError } from "../base/errors.ts";
+import { MANIFEST_NAME, readRows, writeSamples } from "./format/manifest-file.ts";
+import { type SampleRow, sampleRowSchema, wrongEventSchema } from "./format/sample-row.ts";
 
-/** Name of the table inside the folder. */
-export const MANIFEST_NAME = "manifest.parquet";
-
-const wrongEventSchema = z.object({
-  event: z.string(),
-  caption: z.string(),
-  paraphrases: z.array(z.string()),
-});
+export { MANIFEST_NAME };
 
 const rowSchema = z.object({
   id: z.string(),
   kind: z.enum(["procedural", "predictive"]),
   family: z.string(),
-  seed: z.coerce.number().int().nonnegative(),
-  world_version: z.coerce.number().int(),
+  seed: z.number().int().nonnegative(),
+  world_version: z.number().int(),
   input: z.string(),
   output: z.string(),
   question: z.string(),
@@ -40,54 +31,17 @@ const rowSchema = z.object({
 /** One row of the manifest. `input` and `output` are paths relative to the folder, with forward slashes. */
 export type ManifestRow = z.infer<typeof rowSchema>;
 
+/** The row in the general format. */
+export function sampleRowOf(row: ManifestRow): SampleRow {
+  return sampleRowSchema.parse({ ...row, video: row.id });
+}
+
 /**
- * Writes the manifest in one piece: a reader sees the old table or the new one, never half of it.
- * `paraphrases` and `wrong_events` are JSON columns.
+ * Writes the manifest in one piece: a reader sees the old table or the new one, never half of it. It is a table of the
+ * general dataset format.
  */
 export async function writeManifest(folder: string, rows: readonly ManifestRow[]): Promise<void> {
-  const text = (
-    name: Exclude<keyof ManifestRow, "seed" | "world_version" | "paraphrases" | "wrong_events">,
-  ) => ({
-    name,
-    data: rows.map((row) => row[name]),
-    type: "STRING" as const,
-    nullable: false,
-  });
-  const json = (name: "paraphrases" | "wrong_events") => ({
-    name,
-    data: rows.map((row) => row[name]),
-    type: "JSON" as const,
-    nullable: false,
-  });
-  const bytes = parquetWriteBuffer({
-    columnData: [
-      text("id"),
-      text("kind"),
-      text("family"),
-      { name: "seed", data: rows.map((row) => BigInt(row.seed)), type: "INT64", nullable: false },
-      { name: "world_version", data: rows.map((row) => row.world_version), type: "INT32", nullable: false },
-      text("input"),
-      text("output"),
-      text("question"),
-      text("reasoning"),
-      text("caption"),
-      json("paraphrases"),
-      text("event"),
-      json("wrong_events"),
-      text("split"),
-      text("source"),
-      text("licence"),
-    ],
-  });
-  const path = join(folder, MANIFEST_NAME);
-  const draft = `${path}.part`;
-  try {
-    await writeFile(draft, new Uint8Array(bytes));
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
+  await writeSamples(folder, rows.map(sampleRowOf));
 }
 
 /**
@@ -97,32 +51,19 @@ export async function writeManifest(folder: string, rows: readonly ManifestRow[]
  * no parquet table or a row lacks what it must have.
  */
 export async function readManifest(folder: string): Promise<ManifestRow[]> {
-  const path = join(folder, MANIFEST_NAME);
-  let file: ArrayBuffer;
-  try {
-    const bytes = await readFile(path);
-    file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
-  } catch (cause) {
-    throw new VansError("VANS_DATA_MANIFEST_NOT_FOUND", `no ${MANIFEST_NAME} in ${folder}`, {
-      fix: `make one: vans world make --seed 900000 --count 400 --out ${folder}`,
-      cause,
+  const rows: ManifestRow[] = [];
+  for await (const read of readRows(folder)) {
+    const parsed = read.row === undefined ? undefined : rowSchema.safeParse(read.row);
+    if (parsed?.success) {
+      rows.push(parsed.data);
+      continue;
+    }
+    const issue = parsed?.error?.issues[0];
+    const fault = read.fault ?? `column ${String(issue?.path[0])}: ${issue?.message}`;
+    throw new VansError("VANS_DATA_MANIFEST_INVALID", `${folder} lacks what a simulated sample must have`, {
+      found: `row ${read.index}, ${fault}`,
+      fix: "make the folder again: vans world make",
     });
   }
-  let objects: Record<string, unknown>[];
-  try {
-    objects = await parquetReadObjects({ file });
-  } catch (cause) {
-    throw new VansError("VANS_DATA_MANIFEST_INVALID", `${path} is not a parquet table that can be read`, {
-      found: cause instanceof Error ? cause.message : String(cause),
-      fix: "make the folder again",
-      cause,
-    });
-  }
-  const parsed = z.array(rowSchema).safeParse(objects);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new VansError("VANS_DATA_MANIFEST_INVALID", `${path} lacks what a manifest must have`, {
-    found: `row ${String(issue?.path[0])}, column ${String(issue?.path[1])}: ${issue?.message}`,
-    fix: "make the folder again",
-  });
+  return rows;
 }

@@ -7,7 +7,9 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
+import { blobHash } from "../weights/index.ts";
 import type { Suite } from "./suite.ts";
+import { hubFileOf } from "./suite-manifest.ts";
 
 /** Hashes by path relative to the suite's folder, with forward slashes. */
 export type SuiteHashes = Readonly<Record<string, string>>;
@@ -26,21 +28,37 @@ export async function hashFile(path: string): Promise<string> {
 
 /** Hashes of the description, configurations, weights and tokenizers of a suite. */
 export async function suiteHashes(suite: Suite): Promise<SuiteHashes> {
-  const { manifest, folder } = suite;
+  const { manifest, folder, at } = suite;
   const { vlm, vdm, vae, textEncoder, adapters } = manifest;
   const named = [
     ...suite.descriptions.map((path) => relative(folder, path)),
-    ...[vlm, vdm, vae, textEncoder, ...adapters].flatMap((part) => [part.config, ...part.weights]),
+    ...[vlm, vdm, vae, textEncoder, ...adapters].flatMap((part) => [
+      ...(part.config === undefined ? [] : [part.config]),
+      ...part.weights,
+    ]),
     vlm.tokenizer,
     textEncoder.tokenizer,
+    ...Object.entries(manifest.sources).flatMap(([name, source]) =>
+      source.files.map((path) => `${name}:${path}`),
+    ),
   ];
-  const paths = (await Promise.all(named.map((path) => filesAt(join(folder, path))))).flat();
-  const entries = await Promise.all(
-    [...new Set(paths)].sort().map(async (path): Promise<[string, string]> => {
-      return [relative(folder, path).split(sep).join("/"), await remembered(path)];
+  const hashed = await Promise.all(
+    [...new Set(named)].map(async (reference): Promise<[string, string][]> => {
+      // What the hub client fetched is called by the hash it was checked against.
+      const fetched = hubFileOf(reference) && (await blobHash(at(reference)));
+      if (fetched) return [[reference, fetched]];
+      const paths = await filesAt(at(reference));
+      return Promise.all(
+        paths.map(
+          async (path): Promise<[string, string]> => [
+            hubFileOf(reference) ? reference : relative(folder, path).split(sep).join("/"),
+            await remembered(path),
+          ],
+        ),
+      );
     }),
   );
-  return Object.fromEntries(entries);
+  return Object.fromEntries(hashed.flat().sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
 /** A file itself, or all files below a folder. */

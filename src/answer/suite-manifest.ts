@@ -8,12 +8,15 @@ import { SCHEDULER_NAMES } from "../models/wan/solver.ts";
 import { VANS_SYSTEM_PROMPT } from "../text/answer-template.ts";
 import { domainSchema } from "./domain-statistics.ts";
 
-/** A path relative to the suite's folder that stays inside it. */
+/**
+ * A path relative to the suite's folder that stays inside it, or `<source>:<path>` for a file of a hub repository that
+ * `sources` names.
+ */
 const file = z
   .string()
   .min(1)
-  .refine((path) => !/^([/\\]|[A-Za-z]:)/.test(path) && !path.split(/[/\\]/).includes(".."), {
-    message: "must be a relative path inside the suite's folder",
+  .refine((path) => !/^([/\\]|[A-Za-z]:)/.test(path) && !path.split(/[/\\:]/).includes(".."), {
+    message: "must be a relative path inside the suite's folder, or <source>:<path>",
   });
 /** One file, a folder, an index of shards, or several files. */
 const files = z.union([file.transform((one) => [one]), z.array(file).min(1)]);
@@ -21,11 +24,19 @@ const whole = z.int().positive();
 
 const part = { config: file, weights: files };
 
+/** Files of a hub repository. */
+const sourceSchema = z.strictObject({
+  repo: z.string().regex(/^[\w.-]+\/[\w.-]+$/, "must be organisation/name"),
+  /** Branch, tag or commit; of a branch the commit is noted when it is fetched. */
+  revision: z.string().regex(/^[\w][\w./-]*$/),
+  files: z.array(file).min(1),
+});
+
 const adapterSchema = z.strictObject({
-  /** The part whose linear layers it changes. */
+  /** The part that it changes: low-rank factors beside its linear layers, or tensors in place of its own. */
   part: z.enum(["vlm", "vdm"]),
-  /** PEFT's `adapter_config.json`, of which `r` and `lora_alpha` are read. */
-  config: file,
+  /** PEFT's `adapter_config.json`, of which `r` and `lora_alpha` are read. Default: rank as the factors have it, alpha the same. */
+  config: file.optional(),
   weights: files,
 });
 
@@ -84,6 +95,8 @@ const manifestSchema = z.strictObject({
   version: z.string().min(1),
   about: z.string().min(1),
   licence: z.string().min(1),
+  /** Hub repositories that files come from, by the name that stands before the colon. */
+  sources: z.record(z.string().regex(/^[a-z][a-z0-9-]+$/), sourceSchema).default({}),
   vlm: z.strictObject({ ...part, tokenizer: file }),
   vdm: z.strictObject(part),
   vae: z.strictObject(part),
@@ -97,6 +110,8 @@ const manifestSchema = z.strictObject({
   adapters: z.array(adapterSchema).default([]),
   answer: answerSchema,
   domain: domainSchema.optional(),
+  /** Names, types and shapes of all tensors, so that a plan needs no weights. */
+  tensors: file.optional(),
   /** A page on data, training, results and limits. */
   card: file.default("README.md"),
 });
@@ -125,7 +140,10 @@ export type AnswerSettings = SuiteManifest["answer"];
  * @throws `VANS_SUITE_INVALID` naming every field that is missing or wrong
  */
 export function parseSuiteManifest(raw: unknown, path: string): SuiteManifest {
-  return checked(manifestSchema, raw, path);
+  const manifest = checked(manifestSchema, raw, path);
+  const problems = unknownSources(manifest);
+  if (problems.length > 0) throw invalid(problems, path);
+  return manifest;
 }
 
 /** The folder that the content of a `suite.json` says it extends. */
@@ -146,7 +164,7 @@ export function extendManifest(
   options: { readonly path: string; readonly toBase: string },
 ): SuiteManifest {
   const own = checked(extensionSchema, raw, options.path);
-  const there = (path: string): string => `${options.toBase}/${path}`;
+  const there = (path: string): string => (hubFileOf(path) ? path : `${options.toBase}/${path}`);
   const part = <T extends { config: string; weights: string[]; tokenizer?: string }>(one: T): T => ({
     ...one,
     config: there(one.config),
@@ -168,6 +186,7 @@ export function extendManifest(
     ...(base.clip && { clip: part(base.clip) }),
     ...(base.clipEval && { clipEval: part(base.clipEval) }),
     ...(base.i3d && { i3d: part(base.i3d) }),
+    ...(base.tensors !== undefined && { tensors: there(base.tensors) }),
     answer: { ...base.answer, ...changes },
   };
 }
@@ -179,9 +198,57 @@ function checked<T>(schema: z.ZodType<T>, raw: unknown, path: string): T {
     field: issue.path.map(String).join(".") || "(the file itself)",
     problem: issue.message,
   }));
-  throw new VansError("VANS_SUITE_INVALID", `${path} does not describe a suite`, {
+  throw invalid(problems, path);
+}
+
+interface Problem {
+  readonly field: string;
+  readonly problem: string;
+}
+
+function invalid(problems: readonly Problem[], path: string): VansError {
+  return new VansError("VANS_SUITE_INVALID", `${path} does not describe a suite`, {
     found: problems.map(({ field, problem }) => `${field}: ${problem}`).join("; "),
     fix: "compare it with suites/playroom/suite.json",
     data: { path, problems },
   });
+}
+
+/** References to sources that are not named, or to files that their source does not list. */
+function unknownSources(manifest: SuiteManifest): Problem[] {
+  return hubFiles(manifest).flatMap(({ reference, source, path }) => {
+    const listed = manifest.sources[source];
+    if (!listed) return [{ field: reference, problem: `there is no source "${source}"` }];
+    return listed.files.includes(path)
+      ? []
+      : [{ field: reference, problem: `sources.${source}.files does not list it` }];
+  });
+}
+
+/** A file of a hub repository that a suite names. */
+export interface HubFile {
+  /** As `suite.json` writes it. */
+  readonly reference: string;
+  readonly source: string;
+  readonly path: string;
+}
+
+/** `qwen:tokenizer.json` as its two halves; undefined for a path in the suite's folder. */
+export function hubFileOf(reference: string): HubFile | undefined {
+  const match = /^([a-z][a-z0-9-]+):(.+)$/.exec(reference);
+  return match ? { reference, source: match[1]!, path: match[2]! } : undefined;
+}
+
+/** All hub files that the parts of a suite name. */
+function hubFiles(manifest: SuiteManifest): HubFile[] {
+  const { vlm, vdm, vae, textEncoder, clip, clipEval, i3d, adapters } = manifest;
+  const parts = [vlm, vdm, vae, textEncoder, clip, clipEval, i3d, ...adapters].filter(
+    (part) => part !== undefined,
+  );
+  const named = parts.flatMap((part): (string | undefined)[] => [
+    part.config,
+    ...part.weights,
+    (part as { tokenizer?: string }).tokenizer,
+  ]);
+  return named.flatMap((reference) => (reference === undefined ? [] : (hubFileOf(reference) ?? [])));
 }

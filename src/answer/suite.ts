@@ -11,8 +11,15 @@ import { type QwenConfig, qwenConfig } from "../models/qwen25vl/config.ts";
 import { type Umt5Config, umt5Config } from "../models/umt5/config.ts";
 import { type DitConfig, ditConfig } from "../models/wan/dit-config.ts";
 import { latentFrameCount, type VaeConfig, vaeStride } from "../models/wan/vae-config.ts";
+import { cachedFiles, type HubEnvironment, hubCacheFolder } from "../weights/index.ts";
 import { parseVaeConfig } from "./parse-vae-config.ts";
-import { extendedSuite, extendManifest, parseSuiteManifest, type SuiteManifest } from "./suite-manifest.ts";
+import {
+  extendedSuite,
+  extendManifest,
+  hubFileOf,
+  parseSuiteManifest,
+  type SuiteManifest,
+} from "./suite-manifest.ts";
 
 /** Absolute paths of one part's weights, in the order of `suite.json`. */
 export type WeightPaths = readonly string[];
@@ -21,8 +28,9 @@ export type WeightPaths = readonly string[];
 export interface SuiteAdapter {
   readonly part: "vlm" | "vdm";
   readonly weights: WeightPaths;
-  readonly rank: number;
-  readonly alpha: number;
+  /** Where a configuration says so; else as the file has it. */
+  readonly rank: number | undefined;
+  readonly alpha: number | undefined;
 }
 
 /** A suite whose description has been read; weights are opened when a part is used. */
@@ -42,6 +50,16 @@ export interface Suite {
     readonly maxLength: number;
   };
   readonly adapters: readonly SuiteAdapter[];
+  /** The absolute path of a file that `suite.json` names, in the suite's folder or in the cache of the hub. */
+  at(reference: string): string;
+}
+
+/** Options of {@link loadSuite}. */
+export interface LoadSuiteOptions {
+  /** Weights and tokenizers must be there. Default true; a plan needs configurations only. */
+  readonly needsFiles?: boolean;
+  /** Variables that say where the cache of the hub is; default those of the process. */
+  readonly env?: HubEnvironment;
 }
 
 /** Name of the description inside a suite's folder. */
@@ -58,12 +76,18 @@ const NAME = /^[a-z0-9][a-z0-9._-]*$/;
 /**
  * Reads a suite by the name of a bundled one, or by the path of a folder that holds a `suite.json`.
  *
- * @throws `VANS_SUITE_NOT_FOUND`, `VANS_SUITE_INVALID`, `VANS_SUITE_FILE_MISSING`, `VANS_MODEL_CONFIG`
+ * @throws `VANS_SUITE_NOT_FOUND`, `VANS_SUITE_INVALID`, `VANS_SUITE_FILE_MISSING`, `VANS_SUITE_NOT_PULLED`,
+ *   `VANS_MODEL_CONFIG`
  */
-export async function loadSuite(nameOrPath: string = DEFAULT_SUITE): Promise<Suite> {
+export async function loadSuite(
+  nameOrPath: string = DEFAULT_SUITE,
+  { needsFiles = true, env = process.env }: LoadSuiteOptions = {},
+): Promise<Suite> {
   const folder = await findSuite(nameOrPath);
   const { manifest, files } = await readManifest(folder);
-  const at = (path: string): string => join(folder, path);
+  const hub = await hubPaths(manifest, env);
+  const at = (reference: string): string =>
+    hubFileOf(reference) ? hub.get(reference)! : join(folder, reference);
   const config = (path: string): Promise<unknown> => readJson(at(path));
   const { vlm, vdm, vae, textEncoder } = manifest;
   const suite: Suite = {
@@ -88,13 +112,30 @@ export async function loadSuite(nameOrPath: string = DEFAULT_SUITE): Promise<Sui
       manifest.adapters.map(async (adapter) => ({
         part: adapter.part,
         weights: adapter.weights.map(at),
-        ...adapterSizes(await config(adapter.config), at(adapter.config)),
+        ...(adapter.config === undefined
+          ? { rank: undefined, alpha: undefined }
+          : adapterSizes(await config(adapter.config), at(adapter.config))),
       })),
     ),
+    at,
   };
   checkParts(suite);
-  await checkFiles(suite);
+  if (needsFiles) await checkFiles(suite);
   return suite;
+}
+
+/** The description of a suite alone, by name or path; nothing else of it has to be there. */
+export async function suiteManifest(nameOrPath: string): Promise<SuiteManifest> {
+  return (await readManifest(await findSuite(nameOrPath))).manifest;
+}
+
+/** Where the files of all sources lie or would lie, by `<source>:<path>`. */
+async function hubPaths(manifest: SuiteManifest, env: HubEnvironment): Promise<Map<string, string>> {
+  const paths = new Map<string, string>();
+  for (const [name, source] of Object.entries(manifest.sources))
+    for (const { path, file } of await cachedFiles(source, hubCacheFolder(env)))
+      paths.set(`${name}:${path}`, file);
+  return paths;
 }
 
 /** The manifest in a folder; one that extends another suite is filled up from it. */
@@ -183,7 +224,18 @@ function fileMissing(path: string, cause?: unknown): VansError {
 }
 
 async function checkFiles(suite: Suite): Promise<void> {
-  const { vlm, vdm, vae, textEncoder, adapters } = suite;
+  const { vlm, vdm, vae, textEncoder, adapters, manifest } = suite;
+  const missing: string[] = [];
+  for (const [name, source] of Object.entries(manifest.sources))
+    for (const path of source.files)
+      if (!(await stat(suite.at(`${name}:${path}`)).catch(() => undefined)))
+        missing.push(`${source.repo}/${path}`);
+  if (missing.length > 0)
+    throw new VansError("VANS_SUITE_NOT_PULLED", `${suite.name} is not on this machine yet`, {
+      found: `missing: ${missing.slice(0, 6).join(", ")}${missing.length > 6 ? ` and ${missing.length - 6} more` : ""}`,
+      fix: `vans suites pull ${suite.name}; vans plan --suite ${suite.name} says what it needs`,
+      data: { suite: suite.name, missing },
+    });
   const paths = [vlm, vdm, vae, textEncoder, ...adapters].flatMap((one) => one.weights);
   for (const path of [...paths, vlm.tokenizer, textEncoder.tokenizer])
     if (!(await stat(path).catch(() => undefined))) throw fileMissing(path);

@@ -9,7 +9,10 @@ import { EXIT_STOPPED } from "./report-error.ts";
  * Runs work that Ctrl-C (or SIGTERM) stops. Whatever error the work ends with after that counts as stopped: a decoder
  * process, for example, gets the same Ctrl-C and dies of it.
  */
-export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function interruptible<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  stopped = "stopped; nothing was written",
+): Promise<T> {
   const stop = new AbortController();
   const onSignal = (): void => {
     if (stop.signal.aborted) {
@@ -25,7 +28,7 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
     return await work(stop.signal);
   } catch (error) {
     if (!stop.signal.aborted) throw error;
-    throw new VansError("VANS_RUN_ABORTED", "stopped; nothing was written", { cause: error });
+    throw new VansError("VANS_RUN_ABORTED", stopped, { cause: error });
   } finally {
     process.off("SIGINT", onSignal);
     process.off("SIGTERM", onSignal);

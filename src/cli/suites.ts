@@ -1,5 +1,6 @@
 /**
- * `vans suites`: the suites that come with the package, or one in detail.
+ * `vans suites`: the suites of models that can answer, and their files: `show`, `pull`, `list`, `verify`, `remove`,
+ * `quantize`.
  * @module
  */
 import { readFile, stat } from "node:fs/promises";
@@ -7,29 +8,47 @@ import { join } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import type { Suite } from "../answer/suite.ts";
 import { VansError } from "../base/errors.ts";
+import { pullCommand, quantizeCommand, removeCommand, verifyCommand } from "./suites-files.ts";
 
 /** The command `suites`. */
 export function suitesCommand() {
-  return new Command("suites")
-    .description("list the suites of models that can answer")
+  const command = new Command("suites")
+    .description("list the suites of models that can answer; fetch, check and remove their files")
     .argument("[suite]", "name or path of one suite, to see its card")
     .option("--json", "as JSON", false)
-    .action(async (name, { json }) => {
-      const { bundledSuites, loadSuite } = await import("../answer/suite.ts");
-      if (name !== undefined) {
-        const suite = await loadSuite(name);
-        if (json) console.log(JSON.stringify(await facts(suite)));
-        else console.log(`${(await lines(suite)).join("\n")}\n\n${(await card(suite)) ?? "(no card)"}`);
-        return;
-      }
-      const names = await bundledSuites();
-      if (!json && names.length === 0) console.log("No suites come with this package.");
-      for (const [index, one] of names.entries()) {
-        const shown = await describe(one, loadSuite);
-        if (json) console.log(JSON.stringify(shown.json));
-        else console.log(`${index > 0 ? "\n" : ""}${shown.text}`);
-      }
-    });
+    .action(async (name, { json }) => show(name, json));
+  command.addCommand(
+    new Command("list")
+      .description("list all suites and what of them is on this machine")
+      .option("--json", "as JSON", false)
+      .action(async (_, own: Command) => show(undefined, isJson(own))),
+  );
+  for (const one of [pullCommand(), verifyCommand(), removeCommand(), quantizeCommand()])
+    command.addCommand(one);
+  return command;
+}
+
+/** `--json` may stand before or behind the name of a subcommand. */
+function isJson(command: { optsWithGlobals(): { json?: unknown } }): boolean {
+  return command.optsWithGlobals().json === true;
+}
+
+async function show(name: string | undefined, json: boolean): Promise<void> {
+  const { bundledSuites, loadSuite } = await import("../answer/suite.ts");
+  const load = (one: string): Promise<Suite> => loadSuite(one, { needsFiles: false });
+  if (name !== undefined) {
+    const suite = await load(name);
+    if (json) console.log(JSON.stringify(await facts(suite)));
+    else console.log(`${(await lines(suite)).join("\n")}\n\n${(await card(suite)) ?? "(no card)"}`);
+    return;
+  }
+  const names = await bundledSuites();
+  if (!json && names.length === 0) console.log("No suites come with this package.");
+  for (const [index, one] of names.entries()) {
+    const shown = await describe(one, load);
+    if (json) console.log(JSON.stringify(shown.json));
+    else console.log(`${index > 0 ? "\n" : ""}${shown.text}`);
+  }
 }
 
 /** A suite that cannot be read is listed with its error. */
@@ -48,14 +67,14 @@ async function describe(
 
 async function facts(suite: Suite): Promise<object> {
   const { name, version, about, licence, answer } = suite.manifest;
-  const bytes = await weightBytes(suite);
   return {
     name,
     version,
     about,
     licence,
     folder: suite.folder,
-    weightBytes: bytes,
+    weightBytes: await weightBytes(suite),
+    missing: await missingFiles(suite),
     answer,
     card: await summary(suite),
   };
@@ -64,22 +83,40 @@ async function facts(suite: Suite): Promise<object> {
 async function lines(suite: Suite): Promise<string[]> {
   const { name, version, about, licence, answer } = suite.manifest;
   const megabytes = ((await weightBytes(suite)) / 1e6).toFixed(1);
+  const missing = await missingFiles(suite);
   const text = await summary(suite);
   return [
-    `${name} ${version}  (${licence}, ${megabytes} MB of weights)`,
+    `${name} ${version}  (${licence}, ${megabytes} MB of weights${missing.length > 0 ? " on this machine" : ""})`,
     `  ${about}`,
     `  in:  ${answer.inputFrames} frames, out: ${answer.answerFrames} frames of ${answer.width}x${answer.height} at ${answer.frameRateHz} Hz`,
     `  by default: ${answer.steps} steps, guidance ${answer.guidanceScale}, seed ${answer.seed}`,
     `  ${suite.folder}`,
+    ...(missing.length > 0 ? [`  ${missing.length} files are not here yet: vans suites pull ${name}`] : []),
     ...(text === undefined ? [] : [`  card: ${text}`]),
   ];
 }
 
+/** Hub files that are not on this machine, `repo/path`. */
+async function missingFiles(suite: Suite): Promise<string[]> {
+  const missing: string[] = [];
+  for (const [name, source] of Object.entries(suite.manifest.sources))
+    for (const path of source.files)
+      if (!(await stat(suite.at(`${name}:${path}`)).catch(() => undefined)))
+        missing.push(`${source.repo}/${path}`);
+  return missing;
+}
+
 async function weightBytes(suite: Suite): Promise<number> {
   const { vlm, vdm, vae, textEncoder, adapters } = suite;
-  const paths = [vlm, vdm, vae, textEncoder, ...adapters].flatMap((part) => part.weights);
+  const hub = Object.entries(suite.manifest.sources).flatMap(([name, source]) =>
+    source.files.map((path) => suite.at(`${name}:${path}`)),
+  );
+  const paths = new Set([
+    ...[vlm, vdm, vae, textEncoder, ...adapters].flatMap((part) => part.weights),
+    ...hub,
+  ]);
   let total = 0;
-  for (const path of paths) total += (await stat(path)).size;
+  for (const path of paths) total += (await stat(path).catch(() => undefined))?.size ?? 0;
   return total;
 }
 

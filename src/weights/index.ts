@@ -63,4 +63,5 @@ export {
   type TensorElements,
   type TensorInfo,
 } from "./tensor-data.ts";
+export * from "./tensor-table.ts";
 export type { WeightSource } from "./weight-source.ts";

@@ -245,5 +245,6 @@ export function inNaming(source: WeightSource, map: KeyMap): WeightSource {
       },
     );
   }
-  return foreign > known ? renamedSource(source, map.unmap) : source;
+  // A name may fit both (`model.language_model.…` is a `model.…`): what the other naming knows as well is the other naming.
+  return foreign >= known ? renamedSource(source, map.unmap) : source;
 }

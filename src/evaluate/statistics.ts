@@ -11,7 +11,6 @@ import {
   type FvdSettings,
   featureRows,
   fvdOfFeatures,
-  meanEstimate,
   type SampleStatistic,
   shareEstimate,
   stackFeatures,
@@ -160,7 +159,11 @@ function meanOf(entries: readonly (readonly [number, number])[]): MetricStatisti
   const n = entries.length;
   if (n === 0) return undefined;
   const values = entries.map(([, value]) => value);
+  const first = values[0]!;
+  // Rounding must not give equal values a width.
+  const areEqual = values.every((value) => value === first);
   const of = (rows?: ArrayLike<number>): number => {
+    if (areEqual) return first;
     let sum = 0;
     for (let i = 0; i < n; i++) sum += values[rows ? rows[i]! : i]!;
     return sum / n;
@@ -206,8 +209,8 @@ function fvdStatistic(
 /** A statistic's value with its interval: Wilson's for shares, else by resampling. */
 export function estimateOf(name: MetricName, statistic: MetricStatistic): Estimate {
   const { values, n } = statistic;
-  if (!values) return bootstrapEstimate(statistic, { resamples: resamplesOf(name) });
-  if (METRICS[name].is !== "share") return meanEstimate(values);
+  if (!values || METRICS[name].is !== "share")
+    return bootstrapEstimate(statistic, { resamples: resamplesOf(name) });
   return shareEstimate(
     values.reduce((sum, value) => sum + value, 0),
     n,

@@ -43,15 +43,21 @@ export interface PairedDifference {
 
 const DEFAULT_RESAMPLES = 1000;
 
-let kept: { readonly n: number; readonly rounds: Uint32Array[] } | undefined;
+/** Draws by number of samples, so that metrics of one group share them; the last few groups are kept. */
+const draws = new Map<number, Uint32Array[]>();
+const KEPT_SIZES = 24;
 
 /** The rows of a round; the same for equal numbers of samples, so that intervals are reproducible and pairs match. */
 function rowsOfRound(n: number, round: number): Uint32Array {
-  if (kept?.n !== n) kept = { n, rounds: [] };
-  kept.rounds[round] ??= Uint32Array.from(bits(fold(keyFromSeed(0), "paired bootstrap", round), n), (draw) =>
+  const rounds = draws.get(n) ?? [];
+  if (rounds.length === 0) {
+    if (draws.size >= KEPT_SIZES) draws.delete(draws.keys().next().value!);
+    draws.set(n, rounds);
+  }
+  rounds[round] ??= Uint32Array.from(bits(fold(keyFromSeed(0), "paired bootstrap", round), n), (draw) =>
     Math.floor((draw / 4294967296) * n),
   );
-  return kept.rounds[round];
+  return rounds[round];
 }
 
 const known = new WeakMap<SampleStatistic, Map<number, Float64Array>>();

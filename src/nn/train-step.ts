@@ -19,6 +19,14 @@ import {
   type OptimizerOptions,
   type StepScalars,
 } from "./optimizer.ts";
+import {
+  joined,
+  joinedArray,
+  type ParameterGroup,
+  parameterGroups,
+  parted,
+  partedArray,
+} from "./parameter-groups.ts";
 
 /** What a training step is made of. */
 export interface TrainStepOptions {
@@ -58,9 +66,15 @@ interface StepGraph {
   readonly state: Record<string, NdArray>;
 }
 
+const rulesOf =
+  (options: TrainStepOptions) =>
+  (name: string, tensor: Tensor): OptimizerOptions =>
+    options.optimizer?.(name, tensor) ?? ADAMW;
+
 function updates(
   options: TrainStepOptions,
-  gradients: readonly Tensor[],
+  groups: readonly ParameterGroup[],
+  gradients: ReadonlyMap<string, Tensor>,
   initial: Readonly<Record<string, NdArray>>,
 ): StepGraph {
   const outputs: Record<string, Tensor> = {};
@@ -70,64 +84,85 @@ function updates(
     correction1: input("step.correction1", []),
     correction2Sqrt: input("step.correction2Sqrt", []),
   };
-  const norm = globalNorm(gradients);
+  const arrived = groups.map(({ members }) => joined(members.map((name) => gradients.get(name)!)));
+  const norm = globalNorm(arrived);
   outputs["gradientNorm"] = norm;
   const factor = options.clipNorm === undefined ? undefined : clipFactor(norm, options.clipNorm);
   const emaDecay = options.ema ? input("step.emaDecay", []) : undefined;
-  [...options.params].forEach(([name, p], i) => {
-    const rules = options.optimizer?.(name, p) ?? ADAMW;
-    const first = initial[name];
-    if (!first)
-      throw new VansError("VANS_TRAIN_PARAM_MISSING", `the parameter "${name}" has no first value`, {
-        fix: "initialise or load every parameter that is trained",
-      });
-    state[name] = first;
-    const zeros = (): NdArray => f32(new Float32Array(first.data.length), first.shape);
-    const read = (stateKey: string): Tensor => {
-      state[stateKey] = initial[stateKey] ?? zeros();
-      return input(stateKey, p.shape);
+  groups.forEach(({ name, members, rules }, i) => {
+    const tensors = members.map((member) => options.params.get(member)!);
+    const values = members.map((member) => {
+      const value = initial[member];
+      if (!value)
+        throw new VansError("VANS_TRAIN_PARAM_MISSING", `the parameter "${member}" has no first value`, {
+          fix: "initialise or load every parameter that is trained",
+        });
+      state[member] = value;
+      return value;
+    });
+    const p = joined(tensors);
+    const g = arrived[i]!;
+    const read = (keyOf: (of: string) => string, first: (value: NdArray) => NdArray): Tensor => {
+      const key = keyOf(name);
+      state[key] = joinedArray(members.map((member, j) => initial[keyOf(member)] ?? first(values[j]!)));
+      return input(key, p.shape);
     };
-    const momentum = read(stateName.momentum(name));
+    const zeros = (value: NdArray): NdArray => f32(new Float32Array(value.data.length), value.shape);
+    const momentum = read(stateName.momentum, zeros);
     let next: Tensor;
     if (rules.kind === "adamw") {
-      const variance = read(stateName.variance(name));
-      const moved = adamw(
-        p,
-        gradients[i]!,
-        momentum,
-        variance,
-        { ...scalars, gradientFactor: factor },
-        rules,
-      );
+      const variance = read(stateName.variance, zeros);
+      const moved = adamw(p, g, momentum, variance, { ...scalars, gradientFactor: factor }, rules);
       next = moved.p;
       outputs[stateName.momentum(name)] = moved.m;
       outputs[stateName.variance(name)] = moved.v;
     } else {
-      const g = factor ? mul(gradients[i]!, factor) : gradients[i]!;
-      const moved = muon(p, g, momentum, scalars, rules);
+      const moved = muon(p, factor ? mul(g, factor) : g, momentum, scalars, rules);
       next = moved.p;
       outputs[stateName.momentum(name)] = moved.m;
     }
-    outputs[name] = next;
+    parted(next, tensors).forEach((part, j) => {
+      outputs[members[j]!] = part;
+    });
     if (emaDecay) {
-      const key = stateName.average(name);
-      state[key] = initial[key] ?? first;
-      const average = input(key, p.shape);
-      outputs[key] = add(mul(average, emaDecay), mul(next, sub(1, emaDecay)));
+      const average = read(stateName.average, (value) => value);
+      outputs[stateName.average(name)] = add(mul(average, emaDecay), mul(next, sub(1, emaDecay)));
     }
   });
   return { outputs, state };
 }
 
+/** State by the names of parameters, from state in which small ones are joined. */
+function byParameter(
+  options: TrainStepOptions,
+  groups: readonly ParameterGroup[],
+  state: Readonly<Record<string, NdArray>>,
+): TrainState {
+  const keys = [stateName.momentum, stateName.variance, stateName.average];
+  const result: TrainState = {};
+  for (const { name, members } of groups) {
+    for (const member of members) result[member] = state[member]!;
+    const tensors = members.map((member) => options.params.get(member)!);
+    for (const keyOf of keys) {
+      const whole = state[keyOf(name)];
+      if (!whole) continue;
+      partedArray(whole, tensors).forEach((part, j) => {
+        result[keyOf(members[j]!)] = part;
+      });
+    }
+  }
+  return result;
+}
+
 /** The betas of all AdamW parameters: the bias correction is one scalar for the whole graph. */
 function sharedBetas(options: TrainStepOptions): { beta1: number; beta2: number } {
-  const groups = [...options.params]
-    .map(([name, p]) => options.optimizer?.(name, p) ?? ADAMW)
+  const adamwRules = [...options.params]
+    .map(([name, p]) => rulesOf(options)(name, p))
     .filter((rules) => rules.kind === "adamw");
-  const { beta1, beta2 } = groups[0] ?? ADAMW;
-  if (groups.some((rules) => rules.beta1 !== beta1 || rules.beta2 !== beta2)) {
+  const { beta1, beta2 } = adamwRules[0] ?? ADAMW;
+  if (adamwRules.some((rules) => rules.beta1 !== beta1 || rules.beta2 !== beta2)) {
     throw new VansError("VANS_TRAIN_OPTIMIZER", "all AdamW parameters of one step need the same betas", {
-      found: [...new Set(groups.map((rules) => `(${rules.beta1}, ${rules.beta2})`))].join(" and "),
+      found: [...new Set(adamwRules.map((rules) => `(${rules.beta1}, ${rules.beta2})`))].join(" and "),
       fix: "vary rateScale, weightDecay or epsilon between parameters instead",
     });
   }
@@ -142,6 +177,7 @@ export class TrainStep {
   /** Optimizer steps taken; part of what a checkpoint holds. */
   stepCount: number;
   private readonly compiled: CompiledStep;
+  private readonly options: TrainStepOptions;
   private readonly beta1: number;
   private readonly beta2: number;
   /** Only with accumulation: the parameters that the gradient graph is fed. */
@@ -154,6 +190,7 @@ export class TrainStep {
     stepCount: number,
   ) {
     this.compiled = compiled;
+    this.options = options;
     this.stepCount = stepCount;
     const betas = sharedBetas(options);
     this.beta1 = betas.beta1;
@@ -218,7 +255,7 @@ export class TrainStep {
 
   /** Parameters, moments and averages by name (copies). */
   async state(): Promise<TrainState> {
-    return this.compiled.update.read();
+    return byParameter(this.options, this.compiled.groups, await this.compiled.update.read());
   }
 
   async release(): Promise<void> {
@@ -228,6 +265,7 @@ export class TrainStep {
 }
 
 interface CompiledStep {
+  readonly groups: readonly ParameterGroup[];
   readonly update: StatefulExecutable;
   readonly gradients: StatefulExecutable | undefined;
   readonly accumulate: number;
@@ -271,23 +309,25 @@ export async function compileTrainStep(
   const names = [...options.params.keys()];
   const gradients = grad(options.loss, [...options.params.values()]);
   const reported = { loss: options.loss, ...options.metrics };
+  const groups = parameterGroups(options.params, rulesOf(options), (given.device ?? "cpu") === "cpu");
   if (accumulate === 1) {
-    const { outputs, state } = updates(options, gradients, initial);
+    const named = new Map(names.map((name, i) => [name, gradients[i]!]));
+    const { outputs, state } = updates(options, groups, named, initial);
     const update = await compileStateful({ ...reported, ...outputs }, state, compileOptions);
-    return new TrainStep({ update, gradients: undefined, accumulate }, options, initial, stepCount);
+    return new TrainStep({ groups, update, gradients: undefined, accumulate }, options, initial, stepCount);
   }
   const sums: Record<string, Tensor> = { ...reported };
   const zeros: Record<string, NdArray> = {};
-  const arriving: Tensor[] = [];
+  const arriving = new Map<string, Tensor>();
   names.forEach((name, i) => {
     const key = stateName.gradient(name);
     const { shape } = gradients[i]!;
     sums[key] = add(input(key, shape), mul(gradients[i]!, 1 / accumulate));
     zeros[key] = f32(new Float32Array(sizeOf(shape)), shape);
-    arriving.push(input(key, shape));
+    arriving.set(name, input(key, shape));
   });
-  const { outputs, state } = updates(options, arriving, initial);
+  const { outputs, state } = updates(options, groups, arriving, initial);
   const summing = await compileStateful(sums, zeros, compileOptions);
   const update = await compileStateful(outputs, state, compileOptions);
-  return new TrainStep({ update, gradients: summing, accumulate }, options, initial, stepCount);
+  return new TrainStep({ groups, update, gradients: summing, accumulate }, options, initial, stepCount);
 }

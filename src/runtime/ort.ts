@@ -64,6 +64,8 @@ export async function createSession(bytes: Uint8Array, options: SessionOptions):
   if (options.weightFolder !== undefined)
     session["model_external_initializers_file_folder_path"] = options.weightFolder;
   if (options.keepWeightsSmall && !options.packWeights) session["disable_prepacking"] = "1";
+  // Else the threads of a session wait busily for some 30 ms after a run and take a core from the next session.
+  session["force_spinning_stop"] = "1";
   extra["session"] = session;
   const settings: Record<string, unknown> = {
     executionProviders: options.provider === "cpu" ? ["cpu"] : [options.provider, "cpu"],

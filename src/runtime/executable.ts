@@ -130,12 +130,19 @@ export class Executable {
    */
   async run(
     feeds: Feeds,
-    options: { readonly signal?: AbortSignal | undefined } = {},
+    options: {
+      readonly signal?: AbortSignal | undefined;
+      /** Arrays that outputs are written into, by output; of the right shape. Only on the CPU. */
+      readonly into?: Readonly<Record<string, NdArray>> | undefined;
+    } = {},
   ): Promise<Record<string, NdArray>> {
     throwIfAborted(options.signal);
     const tensors: Record<string, DeviceTensor> = {};
     for (const name of this.graph.inputs.keys()) tensors[name] = toDevice(this.checkFeed(name, feeds[name]));
-    const results = await this.runTensors(tensors, {});
+    const into = Object.fromEntries(
+      Object.entries(options.into ?? {}).map(([name, array]) => [name, toDevice(array)]),
+    );
+    const results = await this.runTensors(tensors, into);
     return Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, fromDevice(tensor)]));
   }
 

@@ -186,7 +186,18 @@ async function wantedOf(
 ): Promise<Wanted[]> {
   const { HubApiError, modelInfo, pathsInfo } = await import("@huggingface/hub");
   const repo = new RepoCache(source.repo, cache);
-  const abortable: typeof fetch = (input, init) => fetch(input, { ...init, ...(signal && { signal }) });
+  // Look-ups are small: a failure is tried again at once, a busy server a little later.
+  const abortable: typeof fetch = async (input, init) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const response = await fetch(input, { ...init, ...(signal && { signal }) });
+        if (attempt === 3 || (response.status < 500 && response.status !== 429)) return response;
+      } catch (error) {
+        if (attempt === 3 || signal?.aborted) throw error;
+      }
+      await new Promise((done) => setTimeout(done, 200 * attempt));
+    }
+  };
   const common = { hubUrl: endpoint, fetch: abortable, ...(token && { accessToken: token }) };
   try {
     const { sha } = await modelInfo({

@@ -39,6 +39,7 @@ export * from "./lora-names.ts";
 export * from "./open-weights.ts";
 export { type OpenPthOptions, openPth, PthTensor, type PthValue, readPthTensor, readPthTree } from "./pth.ts";
 export * from "./quantize.ts";
+export { readRows } from "./read-rows.ts";
 export {
   readSafetensors,
   readSafetensorsHeader,

@@ -130,7 +130,7 @@ export function decodeGraph(params: Params, config: QwenConfig, sizes: DecodeSiz
 }
 
 /** Attention of one token to a cache and to itself, without joining the two: the cache is not copied. */
-function attendBeside(
+export function attendBeside(
   text: QwenTextConfig,
   { q, k, v }: Heads,
   cache: { readonly keys: Tensor; readonly values: Tensor; readonly mask: Tensor },

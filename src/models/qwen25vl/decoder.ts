@@ -123,7 +123,11 @@ export function logitsOf(params: Params, { text }: Pick<QwenConfig, "text">, hid
   return linearOp(hidden, table);
 }
 
-function decoderLayer(
+/**
+ * One layer.
+ * @param params the scope `model.layers.N`
+ */
+export function decoderLayer(
   params: Params,
   text: QwenTextConfig,
   x: Tensor,

@@ -47,7 +47,7 @@ export function startCache({ prompts, samples, length, capacity }: DecodingStart
 }
 
 /** The inputs of the decode step that move with the place. The arrays are reused from step to step. */
-class MovingInputs {
+export class MovingInputs {
   readonly mask: NdArray;
   readonly write: NdArray;
   private readonly positions: Int32Array;

@@ -20,6 +20,9 @@ import {
   samplingProbabilities,
 } from "./sampling.ts";
 
+/** What generation needs of a compiled model: all of it at once, or block by block. */
+export type Generator = Pick<QwenRunner, "config" | "prefill" | "decode" | "fed">;
+
 /** A prompt: tokens, and features of what its vision tokens show. */
 export interface Prompt {
   readonly ids: ArrayLike<number>;
@@ -83,7 +86,7 @@ interface Row {
  * @throws `VANS_RUN_ABORTED`, `VANS_MODEL_TOO_LONG`, `VANS_MODEL_SAMPLING`, `VANS_MODEL_VISION_TOKENS`
  */
 export async function* generate(
-  runner: QwenRunner,
+  runner: Generator,
   prompts: readonly Prompt[],
   options: GenerateOptions,
 ): AsyncGenerator<GeneratedStep, GeneratedRow[]> {

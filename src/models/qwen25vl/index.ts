@@ -1,5 +1,6 @@
 /** Qwen2.5-VL: the vision-language model that reasons about the clip and writes the caption. @module */
 // Configuration
+export { BlockwiseQwen } from "./blockwise.ts";
 export {
   QWEN_25_VL_3B,
   type QwenConfig,

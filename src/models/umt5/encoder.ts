@@ -23,7 +23,7 @@ import type { Umt5Config } from "./config.ts";
 import { bucketTable } from "./position-bucket.ts";
 
 /** What hides a key: large enough that its softmax is 0 in f32, small enough to add to. */
-const HIDDEN = -1e9;
+export const UMT5_HIDDEN_SCORE = -1e9;
 
 function norm(params: Params, config: Umt5Config, x: Tensor): Tensor {
   return rmsNorm(x, params.get("weight", [config.width]), config.epsilon);
@@ -72,18 +72,40 @@ export function umt5HiddenStates(
 ): Tensor {
   const [batch, length] = ids.shape as [number, number];
   const buckets = constant(bucketTable(config, length));
-  const keyMask = reshape(mul(sub(1, cast(mask, "f32")), HIDDEN), [batch, 1, 1, length]);
+  const keyMask = reshape(mul(sub(1, cast(mask, "f32")), UMT5_HIDDEN_SCORE), [batch, 1, 1, length]);
   let x = embedding(params.at("shared").get("weight", [config.vocabularySize, config.width]), ids);
-  const encoder = params.at("encoder");
   for (let i = 0; i < config.layerCount; i++) {
-    const block = encoder.at("block", i, "layer");
-    const attended = norm(block.at(0, "layer_norm"), config, x);
-    x = add(x, selfAttention(block.at(0, "SelfAttention"), config, attended, buckets, keyMask));
-    const normed = norm(block.at(1, "layer_norm"), config, x);
-    x = add(x, feedForward(block.at(1, "DenseReluDense"), config, normed));
+    x = umt5Block(params, config, i, x, buckets, keyMask);
     options.probe?.(`block${i}.output`, x);
   }
-  return norm(encoder.at("final_layer_norm"), config, x);
+  return umt5Norm(params, config, x);
+}
+
+/**
+ * One block.
+ * @param params the root scope
+ * @param x `[B, L, width]`
+ * @param buckets `[L, L]` i32, from `bucketTable`
+ * @param keyMask `[B, 1, 1, L]`, added to the scores
+ */
+export function umt5Block(
+  params: Params,
+  config: Umt5Config,
+  index: number,
+  x: Tensor,
+  buckets: Tensor,
+  keyMask: Tensor,
+): Tensor {
+  const block = params.at("encoder", "block", index, "layer");
+  const attended = norm(block.at(0, "layer_norm"), config, x);
+  const mixed = add(x, selfAttention(block.at(0, "SelfAttention"), config, attended, buckets, keyMask));
+  const normed = norm(block.at(1, "layer_norm"), config, mixed);
+  return add(mixed, feedForward(block.at(1, "DenseReluDense"), config, normed));
+}
+
+/** The norm after the last block. `[B, L, width]` */
+export function umt5Norm(params: Params, config: Umt5Config, x: Tensor): Tensor {
+  return norm(params.at("encoder", "final_layer_norm"), config, x);
 }
 
 /**

@@ -56,6 +56,12 @@ export interface DitOptions {
   readonly probe?: Probe;
 }
 
+/** Text MLP: `[B or 1, L, textWidth]` to `[B or 1, L, width]`. */
+export function ditTextTokens(params: Params, config: DitConfig, context: Tensor): Tensor {
+  const hidden = geluTanh(linear(params.at("text_embedding", 0), context, { out: config.width }));
+  return linear(params.at("text_embedding", 2), hidden, { out: config.width });
+}
+
 /**
  * Text MLP and every block's cross-attention keys and values.
  * @param context `[B or 1, L, textWidth]`
@@ -66,8 +72,7 @@ export function ditText(
   context: Tensor,
   options: Pick<DitOptions, "probe"> = {},
 ): DitText {
-  const hidden = geluTanh(linear(params.at("text_embedding", 0), context, { out: config.width }));
-  const tokens = linear(params.at("text_embedding", 2), hidden, { out: config.width });
+  const tokens = ditTextTokens(params, config, context);
   options.probe?.("text_tokens", tokens);
   const blocks = Array.from({ length: config.layerCount }, (_, i) =>
     textKeyValue(params.at("blocks", i), config, tokens),
@@ -98,7 +103,7 @@ export function ditTextInputs(config: DitConfig, batch: number, length: number):
 }
 
 /** The token grid of latents `[B, C, F, h, w]`. */
-function tokenGrid(config: DitConfig, latents: Tensor): TokenGrid {
+export function tokenGrid(config: DitConfig, latents: Tensor): TokenGrid {
   const [frames, rows, columns] = config.patchSize.map((size, axis) => latents.size(axis + 2) / size) as [
     number,
     number,
@@ -115,7 +120,7 @@ function tokenGrid(config: DitConfig, latents: Tensor): TokenGrid {
 }
 
 /** Patches as tokens: a convolution whose stride is its kernel, written as a product. `[B, tokens, width]` */
-function patchTokens(params: Params, config: DitConfig, latents: Tensor, grid: TokenGrid): Tensor {
+export function patchTokens(params: Params, config: DitConfig, latents: Tensor, grid: TokenGrid): Tensor {
   const [pf, pr, pc] = config.patchSize;
   const batch = latents.size(0);
   const { frames, rows, columns } = grid;
@@ -131,7 +136,7 @@ function patchTokens(params: Params, config: DitConfig, latents: Tensor, grid: T
 }
 
 /** Time MLP: e `[B, width]` for the head and its six-row projection `[B, 6, width]` for the blocks. */
-function timeEmbedding(
+export function timeEmbedding(
   params: Params,
   config: DitConfig,
   timestep: Tensor,
@@ -149,7 +154,7 @@ function timeEmbedding(
 }
 
 /** Tokens back to latents: `[B, tokens, patch·outChannels]` (channel fastest) to `[B, outChannels, F, h, w]`. */
-function unpatchify(config: DitConfig, tokens: Tensor, grid: TokenGrid): Tensor {
+export function unpatchify(config: DitConfig, tokens: Tensor, grid: TokenGrid): Tensor {
   const [pf, pr, pc] = config.patchSize;
   const batch = tokens.size(0);
   const { frames, rows, columns } = grid;
@@ -198,13 +203,18 @@ function forward(
       }),
     );
   }
+  const y = ditHead(params, config, tokens, e);
+  probe?.("head", y);
+  return unpatchify(config, y, { ...grid, frames: grid.frames - dropFrames / config.patchSize[0] });
+}
+
+/** The head: modulated norm and projection, `[B, tokens, width]` to `[B, tokens, patch·outChannels]`. */
+export function ditHead(params: Params, config: DitConfig, tokens: Tensor, e: Tensor): Tensor {
   const head = params.at("head");
   const table = add(head.get("modulation", [1, 2, config.width]), reshape(e, [e.size(0), 1, config.width]));
   const normed = modulate(config, tokens, tableRow(table, 0), tableRow(table, 1));
   const patch = config.patchSize[0] * config.patchSize[1] * config.patchSize[2];
-  const y = linear(head.at("head"), normed, { out: patch * config.outChannels });
-  probe?.("head", y);
-  return unpatchify(config, y, { ...grid, frames: grid.frames - dropFrames / config.patchSize[0] });
+  return linear(head.at("head"), normed, { out: patch * config.outChannels });
 }
 
 /**

@@ -10,6 +10,7 @@ export {
   ditWithReferences,
   type ReferenceInputs,
 } from "./dit.ts";
+export { BlockwiseDit } from "./dit-blockwise.ts";
 export { type DitConfig, ditConfig, ditHeadWidth, WAN_T2V_1_3B } from "./dit-config.ts";
 export { ditLoraTargets, ditParameters, initDit } from "./dit-init.ts";
 export { DitRunner, type DitRunnerOptions } from "./dit-runner.ts";

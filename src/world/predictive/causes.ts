@@ -52,6 +52,8 @@ const questions: readonly Phrasing[] = [
   { text: "now {condition}. what comes next?", style: "elliptic" },
   { text: "imagine that {condition}. what do we see?", style: "plain" },
   { text: "what if {condition}?", style: "elliptic" },
+  { text: "what comes next if {condition}?", style: "plain" },
+  { text: "if {condition}, what happens?", style: "plain" },
 ];
 
 /** Makes a family from what a phenomenon declares. */

@@ -79,6 +79,7 @@ const impliedQuestions: readonly Phrasing[] = [
   { text: "how do i go on from here?", style: "elliptic" },
   { text: "which step follows?", style: "elliptic" },
   { text: "and now?", style: "elliptic" },
+  { text: "what is next?", style: "plain" },
 ];
 const skippedPrefixes = [
   "i have already {past}.",

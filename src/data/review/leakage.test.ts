@@ -1,0 +1,41 @@
+/** Planted leaks are found, clean samples pass. @module */
+import { describe, expect, it } from "vitest";
+import { plantedSamples } from "../testing/planted-leaks.ts";
+import { contentWords, stem } from "./content-words.ts";
+import { findLeaks } from "./leakage.ts";
+
+describe("leakage rules", () => {
+  it.each([1, 2, 3])("find at least 95 %% of planted leaks and spare clean samples (seed %i)", (seed) => {
+    const samples = plantedSamples(seed);
+    const planted = samples.filter((one) => one.planted !== undefined);
+    const clean = samples.filter((one) => one.planted === undefined);
+    const missed = planted.filter((one) => findLeaks(one.subject).length === 0);
+    const wrong = clean.filter((one) => findLeaks(one.subject).length > 0);
+    const shown = (list: typeof samples) =>
+      list.map((one) => `${one.planted}: ${one.subject.question} | ${one.subject.caption}`).slice(0, 12);
+    expect(planted.length).toBeGreaterThan(400);
+    expect({ share: 1 - missed.length / planted.length, missed: shown(missed) }).toSatisfy(
+      (found: { share: number }) => found.share >= 0.95,
+    );
+    expect({ share: wrong.length / clean.length, wrong: shown(wrong) }).toSatisfy(
+      (found: { share: number }) => found.share <= 0.03,
+    );
+  });
+
+  it("lets a question name the cause, not the outcome", () => {
+    const sample = {
+      reasoning: "A sharp pin makes a hole.",
+      caption: "the balloon pops and pieces lie on the floor",
+    };
+    expect(findLeaks({ ...sample, question: "What happens if a pin pricks the balloon?" })).toEqual([]);
+    expect(
+      findLeaks({ ...sample, question: "Will the balloon burst into bits on the ground?" })[0]?.kind,
+    ).toBe("words");
+  });
+
+  it("brings words to one form", () => {
+    expect(["slices", "sliced", "slicing", "slice"].map(stem)).toEqual(["slic", "slic", "slic", "slic"]);
+    expect(contentWords("The dogs were running")).toEqual(contentWords("a dog runs"));
+    expect(contentWords("it bursts")).toEqual(contentWords("it popped"));
+  });
+});

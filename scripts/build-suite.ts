@@ -76,31 +76,41 @@ const files = (folder: string) => ({
   weights: `${folder}/model.safetensors`,
 });
 
-/** Writes what judges answers and never makes them: the CLIP that evaluates, and the I3D. */
+/** Writes what judges answers and never makes them, as far as it is trained: the CLIP that evaluates, and the I3D. */
 async function writeJudges(out: string) {
-  const clipTokenizer = await loadTokenizer("suites/playroom/clip/tokenizer.json");
-  const clipRecipe = await readRecipe("recipes/playroom-clip-eval.yaml");
-  await write(
-    `${out}/clip-eval`,
-    await weightsOf(values["clip-eval"]),
-    playroomClipJson(clipRecipe.model as Record<string, number>, clipTokenizer),
-  );
-  await copyFile("suites/playroom/clip/tokenizer.json", `${out}/clip-eval/tokenizer.json`);
-  const i3dRecipe = await readRecipe("recipes/playroom-i3d.yaml");
-  await write(`${out}/i3d`, await weightsOf(values.i3d), playroomI3dJson(i3dRecipe.model));
-  return {
-    clipEval: { ...files("clip-eval"), tokenizer: "clip-eval/tokenizer.json" },
-    i3d: files("i3d"),
-  };
+  const isThere = (run: string): Promise<boolean> =>
+    stat(`${run}/weights.safetensors`).then(
+      () => true,
+      () => false,
+    );
+  const judges: Record<string, unknown> = {};
+  if (await isThere(values["clip-eval"])) {
+    const clipTokenizer = await loadTokenizer("suites/playroom/clip/tokenizer.json");
+    const clipRecipe = await readRecipe("recipes/playroom-clip-eval.yaml");
+    await write(
+      `${out}/clip-eval`,
+      await weightsOf(values["clip-eval"]),
+      playroomClipJson(clipRecipe.model as Record<string, number>, clipTokenizer),
+    );
+    await copyFile("suites/playroom/clip/tokenizer.json", `${out}/clip-eval/tokenizer.json`);
+    judges["clipEval"] = { ...files("clip-eval"), tokenizer: "clip-eval/tokenizer.json" };
+  }
+  if (await isThere(values.i3d)) {
+    const i3dRecipe = await readRecipe("recipes/playroom-i3d.yaml");
+    await write(`${out}/i3d`, await weightsOf(values.i3d), playroomI3dJson(i3dRecipe.model));
+    judges["i3d"] = files("i3d");
+  }
+  return judges;
 }
 
 if (values.judges) {
-  const judges = await writeJudges(values.out);
   const path = `${values.out}/suite.json`;
   const before = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const { clipEval = before["clipEval"], i3d = before["i3d"] } = await writeJudges(values.out);
   // Behind the CLIP that rewards, as a full build has them.
-  const entries = Object.entries(before).filter(([name]) => !(name in judges));
-  entries.splice(entries.findIndex(([name]) => name === "clip") + 1, 0, ...Object.entries(judges));
+  const entries = Object.entries(before).filter(([name]) => name !== "clipEval" && name !== "i3d");
+  const added = Object.entries({ clipEval, i3d }).filter(([, part]) => part !== undefined);
+  entries.splice(entries.findIndex(([name]) => name === "clip") + 1, 0, ...added);
   await writeFile(path, `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);
   process.exit();
 }

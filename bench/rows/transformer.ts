@@ -26,11 +26,12 @@ function norm(params: Params, x: Tensor): Tensor {
   return layerNorm(x, params.get("weight", [width]), params.get("bias", [width]), epsilon);
 }
 
-/** `[B, S, 3·C]` as queries, keys and values `[B, heads, S, C / heads]`, moved in one go. */
+/** `[B, S, 3·C]` as queries, keys and values `[B, heads, S, C / heads]`. */
 function splitHeads(qkv: Tensor): Tensor[] {
   const { batch, tokens, heads, width } = SETTINGS;
-  const moved = transpose(reshape(qkv, [batch, tokens, 3, heads, width / heads]), [2, 0, 3, 1, 4]);
-  return chunk(moved, 0, 3).map((part) => reshape(part, [batch, heads, tokens, width / heads]));
+  return chunk(qkv, 2, 3).map((part) =>
+    transpose(reshape(part, [batch, tokens, heads, width / heads]), [0, 2, 1, 3]),
+  );
 }
 
 /** Layers without biases in their products, so that blocks and final norm have 2,659,200 parameters. */

@@ -19,6 +19,7 @@ import {
   mean,
   mul,
   parameter,
+  reshape,
   rmsNorm,
   scalar,
   silu,
@@ -35,6 +36,23 @@ const lowered = (outputs: Record<string, Tensor>, target: Target = "cpu", forTra
   readOnnx(lower(outputs, { target, forTraining }).bytes);
 
 const x = input("x", [2, 3]);
+
+describe("what training graphs are written as", () => {
+  it("of several reshapes in a row the last one", () => {
+    const there = reshape(reshape(input("w", [2, 6]), [3, 4]), [12]);
+    expect(countTypes(lowered({ y: exp(there) }))).toEqual({ Reshape: 1, Exp: 1 });
+    const back = reshape(reshape(input("w", [2, 6]), [3, 4]), [2, 6]);
+    expect(countTypes(lowered({ y: exp(back) }))).toEqual({ Exp: 1 });
+  });
+
+  it("GELU and its gradient in twelve passes, those of the forward pass shared", () => {
+    const w = input("w", [4, 8]);
+    const counts = countTypes(lowered({ g: grad(sum(mul(geluTanh(w), input("v", [4, 8]))), [w])[0]! }));
+    const passes = ["Mul", "Add", "Sub", "Sigmoid", "HardSigmoid"].map((type) => counts[type] ?? 0);
+    // One more than in a network: the product with v.
+    expect(passes.reduce((total, count) => total + count)).toBeLessThanOrEqual(13);
+  });
+});
 
 describe("equal nodes are written once", () => {
   it("within a graph that was traced twice", () => {

@@ -81,7 +81,9 @@ function centre({ data, count, size }: FeatureSet, divisor: "N" | "N-1"): Centre
   const mean = new Float64Array(size);
   for (let row = 0; row < count; row++)
     for (let i = 0; i < size; i++) mean[i]! += data[row * size + i]! / count;
-  const rows = Float64Array.from({ length: count * size }, (_, index) => data[index]! - mean[index % size]!);
+  const rows = new Float64Array(count * size);
+  for (let row = 0; row < count; row++)
+    for (let i = 0; i < size; i++) rows[row * size + i] = data[row * size + i]! - mean[i]!;
   return { mean, rows, count, size, divisor: divisor === "N" ? count : Math.max(1, count - 1) };
 }
 
@@ -120,9 +122,10 @@ function covariance({ rows, count, size, divisor }: Centred): Float64Array {
   for (let row = 0; row < count; row++) {
     for (let i = 0; i < size; i++) {
       const value = rows[row * size + i]! / divisor;
-      for (let j = 0; j < size; j++) out[i * size + j]! += value * rows[row * size + j]!;
+      for (let j = 0; j <= i; j++) out[i * size + j]! += value * rows[row * size + j]!;
     }
   }
+  for (let i = 0; i < size; i++) for (let j = 0; j < i; j++) out[j * size + i] = out[i * size + j]!;
   return out;
 }
 

@@ -43,5 +43,8 @@ export function checkedYaml<Schema extends z.ZodType>(
     }
     return `${path.join(".") || what}: ${message}`;
   });
-  throw new VansError(code, `${source} is not a valid ${what}`, { found: found.join("; "), ...(fix && { fix }) });
+  throw new VansError(code, `${source} is not a valid ${what}`, {
+    found: found.join("; "),
+    ...(fix && { fix }),
+  });
 }

@@ -65,7 +65,9 @@ export function judgeClaim(claim: Claim, difference: RowDifference | undefined):
   const [least, most] = sign > 0 ? [low, high] : [-high, -low];
   const disagreeing = difference.bySeed.filter((own) => sign * own <= 0).length;
   const seeds =
-    disagreeing === 0 ? undefined : `${disagreeing} of ${difference.bySeed.length} training seeds do not show it`;
+    disagreeing === 0
+      ? undefined
+      : `${disagreeing} of ${difference.bySeed.length} training seeds do not show it`;
   if (claim.by === "value") {
     if (reached < margin) return { ...told, verdict: "not held", why: "the value does not reach the margin" };
     if (least <= 0) return { ...told, verdict: "undecided", why: "the interval does not exclude 0" };
@@ -76,6 +78,7 @@ export function judgeClaim(claim: Claim, difference: RowDifference | undefined):
     if (seeds) return { ...told, verdict: "undecided", why: seeds };
     return { ...told, verdict: "held", why: "the whole interval lies beyond the margin" };
   }
-  if (most <= margin) return { ...told, verdict: "not held", why: "no part of the interval lies beyond the margin" };
+  if (most <= margin)
+    return { ...told, verdict: "not held", why: "no part of the interval lies beyond the margin" };
   return { ...told, verdict: "undecided", why: "the interval reaches across the margin" };
 }

@@ -179,7 +179,8 @@ function contradictions({ rows, claims, baseRow, evaluation }: Experiment): stri
   };
   if (byName.size < rows.length) problems.push("rows: two rows have one name");
   need(baseRow, "baseRow");
-  if (byName.get(baseRow)?.of !== undefined) problems.push(`baseRow: "${baseRow}" is a column of another row`);
+  if (byName.get(baseRow)?.of !== undefined)
+    problems.push(`baseRow: "${baseRow}" is a column of another row`);
   for (const row of rows) {
     const at = `row ${row.name}`;
     for (const used of Object.values(row.uses)) if (used !== undefined) need(used, `${at}: uses`);
@@ -187,7 +188,8 @@ function contradictions({ rows, claims, baseRow, evaluation }: Experiment): stri
       if (typeof budget === "object") need(budget.sameAs, `${at}: cpuBudgetCoreHours`);
     if (row.of !== undefined) {
       need(row.of, `${at}: of`);
-      if (byName.get(row.of)?.of !== undefined) problems.push(`${at}: "${row.of}" is itself a column of a row`);
+      if (byName.get(row.of)?.of !== undefined)
+        problems.push(`${at}: "${row.of}" is itself a column of a row`);
       if (row.trains.length > 0 || Object.keys(row.uses).length > 0 || row.answer || row.seeds)
         problems.push(`${at}: a column of another row trains, uses and sets nothing itself`);
       if (row.system === "suite") problems.push(`${at}: a column of another row needs a system`);

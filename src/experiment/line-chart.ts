@@ -87,7 +87,9 @@ export function lineChart({ title, xLabel, series }: ChartOptions): string {
     const path = points.map(([x, y]) => `${at(px(x))},${at(py(y))}`).join(" ");
     const [first] = points;
     const alone =
-      points.length === 1 ? `<circle cx="${at(px(first![0]))}" cy="${at(py(first![1]))}" r="3" fill="${colour(i)}"/>` : "";
+      points.length === 1
+        ? `<circle cx="${at(px(first![0]))}" cy="${at(py(first![1]))}" r="3" fill="${colour(i)}"/>`
+        : "";
     return `<polyline fill="none" stroke="${colour(i)}" stroke-width="1.6" stroke-dasharray="${dash(i)}" points="${path}"/>${alone}`;
   });
   const legend = drawn.map(({ name }, i) => {

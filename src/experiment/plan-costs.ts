@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { loadSuite } from "../answer/index.ts";
 import type { Experiment } from "./experiment-file.ts";
 import type { Plan, PlannedRun, PlannedTraining } from "./plan.ts";
-import { readRunState, type RunState } from "./run-state.ts";
+import { type RunState, readRunState } from "./run-state.ts";
 import { StepCosts } from "./step-cost.ts";
 import { startingFrom } from "./task-results.ts";
 
@@ -130,4 +130,5 @@ function estimate({ key, recipe, budget }: PlannedTraining, context: EstimateCon
   };
 }
 
-const scaled = (hours: number | null, times: number): number | null => (hours === null ? null : hours * times);
+const scaled = (hours: number | null, times: number): number | null =>
+  hours === null ? null : hours * times;

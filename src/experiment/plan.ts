@@ -2,8 +2,9 @@
  * From an experiment to runs in order: each a row with a seed, its recipes with all changes made, and what it waits for.
  * @module
  */
-import type { EvaluationPart } from "../evaluate/index.ts";
+
 import { VansError } from "../base/errors.ts";
+import type { EvaluationPart } from "../evaluate/index.ts";
 import { type Recipe, readRecipe } from "../train/index.ts";
 import { type Experiment, type ExperimentRow, type ExperimentTraining, INVALID } from "./experiment-file.ts";
 import { changedRecipe, type FieldChange, fieldChanges, recipeFile } from "./merge-recipe.ts";
@@ -19,7 +20,10 @@ export interface PlannedTraining {
   readonly changes: readonly FieldChange[];
   readonly from: ExperimentTraining["from"];
   readonly parts: readonly TrainedPart[];
-  readonly budget?: { readonly coreHours: number } | { readonly run: string; readonly times: number } | undefined;
+  readonly budget?:
+    | { readonly coreHours: number }
+    | { readonly run: string; readonly times: number }
+    | undefined;
 }
 
 /** What is evaluated of a run. */

@@ -30,7 +30,9 @@ export async function drawCurves(experiment: Experiment, plan: Plan, folder: str
         const name = plan.some((one) => one !== run && one.row === run.row) ? run.id : run.row.name;
         for (const scalar of scalars) {
           const points = curves.get(scalar) ?? [];
-          series.get(scalar)!.push({ name, points: movingMean(points, Math.round(points.length * SMOOTHED_SHARE)) });
+          series
+            .get(scalar)!
+            .push({ name, points: movingMean(points, Math.round(points.length * SMOOTHED_SHARE)) });
         }
       }
     const charts = scalars

@@ -12,7 +12,13 @@ import type { Experiment, ExperimentRow } from "./experiment-file.ts";
 import type { FieldChange } from "./merge-recipe.ts";
 import { type Plan, type PlannedRun, seedsOf } from "./plan.ts";
 import { type RecordedPlan, recordedPlans } from "./recorded-plans.ts";
-import { type EvaluatedRow, type EvaluatedRun, type RowDifference, type RowEstimate, RowResults } from "./row-results.ts";
+import {
+  type EvaluatedRow,
+  type EvaluatedRun,
+  type RowDifference,
+  type RowEstimate,
+  RowResults,
+} from "./row-results.ts";
 import { EVALUATION_FOLDER } from "./run-row.ts";
 import { type Cost, readRunState, settingsHash } from "./run-state.ts";
 
@@ -75,7 +81,11 @@ export interface ExperimentReport {
   readonly about: string;
   readonly baseSuite: string;
   readonly baseRow: string;
-  readonly metrics: readonly { readonly name: MetricName; readonly about: string; readonly better: string | null }[];
+  readonly metrics: readonly {
+    readonly name: MetricName;
+    readonly about: string;
+    readonly better: string | null;
+  }[];
   readonly evaluation: Experiment["evaluation"];
   readonly departures: readonly string[];
   readonly cpuBudgetCoreHours: number | null;
@@ -97,7 +107,11 @@ export interface GatheredReport {
 }
 
 /** Gathers everything that there is in an experiment's folder; rows that are missing are named. */
-export async function gatherReport(experiment: Experiment, plan: Plan, folder: string): Promise<GatheredReport> {
+export async function gatherReport(
+  experiment: Experiment,
+  plan: Plan,
+  folder: string,
+): Promise<GatheredReport> {
   const runsOf = (row: ExperimentRow): readonly PlannedRun[] =>
     plan.filter((run) => run.row.name === (row.of ?? row.name));
   const results = new RowResults();
@@ -117,7 +131,10 @@ export async function gatherReport(experiment: Experiment, plan: Plan, folder: s
   const rows: ReportedRow[] = [];
   for (const row of experiment.rows) {
     const own = evaluated.get(row.name);
-    const metrics = byGroup((group, metric) => own && results.estimate(own, metric, group), experiment.metrics);
+    const metrics = byGroup(
+      (group, metric) => own && results.estimate(own, metric, group),
+      experiment.metrics,
+    );
     const differences = byGroup(
       (group, metric) =>
         own && base && row.name !== experiment.baseRow
@@ -207,7 +224,8 @@ async function reportedRow(row: ExperimentRow, around: RowSurroundings): Promise
     runs.push(await reportedRun(run, folder));
   }
   let chainCpuSecs = 0;
-  for (const id of chain) chainCpuSecs += trainingSecs(await reportedRun(plan.find((one) => one.id === id)!, folder));
+  for (const id of chain)
+    chainCpuSecs += trainingSecs(await reportedRun(plan.find((one) => one.id === id)!, folder));
   const owner = row.of === undefined;
   return {
     name: row.name,

@@ -24,7 +24,11 @@ export async function writeExperimentReport(
   experiment: Experiment,
   plan: Plan,
   folder: string,
-): Promise<{ readonly report: ExperimentReport; readonly files: ExperimentReportFiles; readonly missing: readonly string[] }> {
+): Promise<{
+  readonly report: ExperimentReport;
+  readonly files: ExperimentReportFiles;
+  readonly missing: readonly string[];
+}> {
   const { report, evaluated } = await gatherReport(experiment, plan, folder);
   const charts = await drawCurves(experiment, plan, folder);
   const sheets = await drawSampleSheets(experiment, evaluated, folder);

@@ -70,7 +70,10 @@ export function experimentHtml(
       "curves",
       "Training curves",
       charts
-        .map(({ task, charts: own }) => `<h3>${escapeXml(task)}</h3>\n<div class="charts">${own.join("\n")}</div>`)
+        .map(
+          ({ task, charts: own }) =>
+            `<h3>${escapeXml(task)}</h3>\n<div class="charts">${own.join("\n")}</div>`,
+        )
         .join("\n") || "<p>No training has logged anything yet.</p>",
     ],
     [
@@ -83,11 +86,7 @@ export function experimentHtml(
         })
         .join("\n")}</div>`,
     ],
-    [
-      "cost",
-      "Processor time, in core-hours",
-      `${budgetText(report)}${htmlTable(costTable(report), "wide")}`,
-    ],
+    ["cost", "Processor time, in core-hours", `${budgetText(report)}${htmlTable(costTable(report), "wide")}`],
     ["settings", "Settings", htmlTable(settingsTable(report), "wide")],
     ...(report.departures.length > 0
       ? [

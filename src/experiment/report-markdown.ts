@@ -20,7 +20,8 @@ const MARKS = { better: " ▲", worse: " ▼", good: "", bad: "", open: "" } as 
 export function experimentMarkdown(report: ExperimentReport): string {
   const lines = [`# Experiment ${report.name}`, "", report.about, ""];
   for (const note of reportNotes(report)) lines.push(note, "");
-  for (const { title, table } of claimTables(report)) lines.push(`## ${title}`, "", ...markdownTable(table), "");
+  for (const { title, table } of claimTables(report))
+    lines.push(`## ${title}`, "", ...markdownTable(table), "");
   for (const group of SHOWN_GROUPS)
     lines.push(
       `## Results: ${group === "all" ? "all questions" : `${group} questions`}`,

@@ -3,8 +3,8 @@
  * @module
  */
 import { join } from "node:path";
-import { SYSTEMS } from "../evaluate/systems.ts";
 import { isPictured, PICTURES_FOLDER, readPicture } from "../evaluate/pictures.ts";
+import { SYSTEMS } from "../evaluate/systems.ts";
 import { contactSheet, frameOf, type RgbImage, type SheetRow } from "../media/index.ts";
 import { sampleForSeed } from "../world/index.ts";
 import type { Experiment } from "./experiment-file.ts";

@@ -47,7 +47,9 @@ export function resultTable(report: ExperimentReport, group: ReportKind): Table 
       return [
         { text: row.title, ...(seeds && { note: seeds }) },
         plain(samples === 0 ? "not run" : samples),
-        ...report.metrics.map(({ name }) => resultCell(row, { group, name, better: better.get(name) ?? null })),
+        ...report.metrics.map(({ name }) =>
+          resultCell(row, { group, name, better: better.get(name) ?? null }),
+        ),
       ];
     }),
   };
@@ -78,7 +80,9 @@ const VERDICT_MARKS = { held: "good", "not held": "bad", undecided: "open", "not
 const SOURCES = { paper: "the paper", bar: "bars of this project", beyond: "beyond the paper" } as const;
 
 /** Claims with verdicts, by where they come from. */
-export function claimTables(report: ExperimentReport): readonly { readonly title: string; readonly table: Table }[] {
+export function claimTables(
+  report: ExperimentReport,
+): readonly { readonly title: string; readonly table: Table }[] {
   const titles = new Map(report.rows.map(({ name, title }) => [name, title]));
   return (["bar", "paper", "beyond"] as const).flatMap((source) => {
     const own = report.claims.filter(({ claim }) => claim.from === source);
@@ -89,14 +93,19 @@ export function claimTables(report: ExperimentReport): readonly { readonly title
   });
 }
 
-function claimRow({ claim, verdict, why, found, difference }: JudgedClaim, titles: ReadonlyMap<string, string>): Cell[] {
+function claimRow(
+  { claim, verdict, why, found, difference }: JudgedClaim,
+  titles: ReadonlyMap<string, string>,
+): Cell[] {
   const isShare = claim.marginOf !== "absolute";
   const of = { absolute: "", relative: " of its value", missing: " of what it lacks to 1" }[claim.marginOf];
   const number = (value: number): string =>
     isShare ? `${value >= 0 ? "+" : "−"}${(100 * Math.abs(value)).toFixed(1)} %` : signed(value);
   const margin = isShare ? `${(100 * claim.margin).toFixed(0)} %` : String(claim.margin);
   const asked =
-    claim.expect === "same" ? `within ±${margin}${of}` : `${claim.expect}${claim.margin > 0 ? ` by ${margin}${of}` : ""}`;
+    claim.expect === "same"
+      ? `within ±${margin}${of}`
+      : `${claim.expect}${claim.margin > 0 ? ` by ${margin}${of}` : ""}`;
   return [
     {
       text: claim.text,
@@ -104,9 +113,15 @@ function claimRow({ claim, verdict, why, found, difference }: JudgedClaim, title
     },
     { text: verdict, mark: VERDICT_MARKS[verdict] },
     found
-      ? { text: number(found.value), note: `${number(found.low)} … ${number(found.high)}, ${difference!.n} samples` }
+      ? {
+          text: number(found.value),
+          note: `${number(found.low)} … ${number(found.high)}, ${difference!.n} samples`,
+        }
       : plain(""),
-    { text: asked, note: claim.by === "value" ? "by the value, interval without 0" : "by the whole interval" },
+    {
+      text: asked,
+      note: claim.by === "value" ? "by the value, interval without 0" : "by the whole interval",
+    },
     plain(difference ? difference.bySeed.map(signed).join(", ") : ""),
     plain(why),
   ];
@@ -149,7 +164,9 @@ export function settingsTable(report: ExperimentReport): Table {
     head: ["", "starts from", "recipe", "differs from its file"],
     rows: report.rows.flatMap((row): Cell[][] => {
       const [run] = row.runs;
-      const answer = Object.entries(row.answer).map(([name, value]) => `answer.${name} ${JSON.stringify(value)}`);
+      const answer = Object.entries(row.answer).map(
+        ([name, value]) => `answer.${name} ${JSON.stringify(value)}`,
+      );
       const from = row.of !== null ? `column ${row.system} of ${row.of}` : (run?.uses.join(", ") ?? "");
       const first = (text: string): Cell => ({ text: row.title, ...(text !== "" && { note: text }) });
       if (!run || run.trainings.length === 0)
@@ -159,9 +176,10 @@ export function settingsTable(report: ExperimentReport): Table {
         plain(i === 0 ? from || report.baseSuite : ""),
         plain(recipe),
         plain(
-          [...changes.map(({ field, was, is }) => `${field}: ${was ?? "–"} → ${is ?? "–"}`), ...(i === 0 ? answer : [])].join(
-            "; ",
-          ),
+          [
+            ...changes.map(({ field, was, is }) => `${field}: ${was ?? "–"} → ${is ?? "–"}`),
+            ...(i === 0 ? answer : []),
+          ].join("; "),
         ),
       ]);
     }),
@@ -179,7 +197,9 @@ export function reportNotes(report: ExperimentReport): readonly string[] {
   if (first)
     notes.push(
       `Settings and claims were first recorded at ${first.firstRunAt} (SHA-256 ${first.hash.slice(0, 12)}), before any row was begun. ${
-        areClaimsFixed ? "The claims have not changed since." : "The claims have changed since: see the recorded versions."
+        areClaimsFixed
+          ? "The claims have not changed since."
+          : "The claims have changed since: see the recorded versions."
       }`,
     );
   if (plans.length > 1)

@@ -6,9 +6,15 @@
  * much a training seed matters is told by the values of each seed, which stand beside them.
  * @module
  */
-import type { ReportKind } from "../evaluate/report-schema.ts";
+
 import { METRICS, type MetricName } from "../evaluate/metric-table.ts";
-import { type MetricStatistic, resamplesOf, statisticOf, type SummarisedRow } from "../evaluate/statistics.ts";
+import type { ReportKind } from "../evaluate/report-schema.ts";
+import {
+  type MetricStatistic,
+  resamplesOf,
+  type SummarisedRow,
+  statisticOf,
+} from "../evaluate/statistics.ts";
 import type { SystemName } from "../evaluate/systems.ts";
 import { type FvdSettings, intervalOf, resampled } from "../metrics/index.ts";
 
@@ -87,7 +93,9 @@ export class RowResults {
     const spread = (of: (x: number, y: number) => number): Spread | null => {
       const value = of(aValue, bValue);
       const rounds = aRounds.map((x, i) => of(x, bRounds[i]!));
-      return Number.isFinite(value) && rounds.every(Number.isFinite) ? { value, ...intervalOf(rounds) } : null;
+      return Number.isFinite(value) && rounds.every(Number.isFinite)
+        ? { value, ...intervalOf(rounds) }
+        : null;
     };
     const own = spread((x, y) => x - y)!;
     return {
@@ -116,11 +124,9 @@ export class RowResults {
         whole.push(statistic);
       }
     if (whole.length === 0) return undefined;
-    const common = whole
-      .map(({ seeds }) => new Set(seeds))
-      .reduce((both, seeds) => new Set([...both].filter((seed) => seeds.has(seed))));
-    if (common.size === 0) return undefined;
-    const seeds = [...common].sort((a, b) => a - b);
+    const others = whole.slice(1).map(({ seeds: own }) => new Set(own));
+    const seeds = whole[0]!.seeds.filter((seed) => others.every((own) => own.has(seed)));
+    if (seeds.length === 0) return undefined;
     const settings = new Set(rows.flatMap(({ runs }) => runs.map(({ fvd }) => JSON.stringify(fvd))));
     // Distances by different networks do not compare.
     if (METRICS[metric].is === "fvd" && settings.size > 1) return undefined;

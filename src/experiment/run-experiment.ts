@@ -11,11 +11,11 @@ import { makeWorldDataset, readManifest } from "../data/index.ts";
 import { worldVersion } from "../world/index.ts";
 import type { Experiment } from "./experiment-file.ts";
 import { chosenRuns, type PlannedRun, planExperiment } from "./plan.ts";
+import { recordPlan } from "./recorded-plans.ts";
 import { type ExperimentReportFiles, writeExperimentReport } from "./report-files.ts";
 import { takeLock } from "./row-lock.ts";
 import { DATA_FOLDER, evaluateRun, isTrained, type RunContext, type RunEvent, trainRun } from "./run-row.ts";
-import { recordPlan } from "./recorded-plans.ts";
-import { readRunState, type RunState } from "./run-state.ts";
+import { type RunState, readRunState } from "./run-state.ts";
 import { StepCosts } from "./step-cost.ts";
 
 /** How far an experiment goes. */
@@ -92,7 +92,8 @@ export async function* runExperiment(
     if (!next) {
       // Everything else is in other hands, or waits for what is.
       told.clear();
-      if (lockedLast !== undefined) await sleep(WAIT_SECS * 1000, undefined, signal ? { signal } : {}).catch(() => undefined);
+      if (lockedLast !== undefined)
+        await sleep(WAIT_SECS * 1000, undefined, signal ? { signal } : {}).catch(() => undefined);
       lockedLast = undefined;
       continue;
     }
@@ -151,11 +152,15 @@ async function* evaluationData(
       const fits =
         found.length >= count && first?.seed === evaluation.seeds && first.world_version === worldVersion;
       if (fits) return;
-      throw new VansError("VANS_EXPERIMENT_CHANGED", `${out} holds other samples than the experiment asks for`, {
-        asked: `${count} samples from seed ${evaluation.seeds} on, world version ${worldVersion}`,
-        found: `${found.length} from seed ${first?.seed} on, world version ${first?.world_version}`,
-        fix: `remove ${folder} to begin the experiment anew`,
-      });
+      throw new VansError(
+        "VANS_EXPERIMENT_CHANGED",
+        `${out} holds other samples than the experiment asks for`,
+        {
+          asked: `${count} samples from seed ${evaluation.seeds} on, world version ${worldVersion}`,
+          found: `${found.length} from seed ${first?.seed} on, world version ${first?.world_version}`,
+          fix: `remove ${folder} to begin the experiment anew`,
+        },
+      );
     }
     const lock = await takeLock(join(folder, "locks", "data.lock"));
     if (!lock.isHeld) {
@@ -163,7 +168,12 @@ async function* evaluationData(
       continue;
     }
     try {
-      for await (const event of makeWorldDataset({ seed: evaluation.seeds, count, out, ...(signal && { signal }) }))
+      for await (const event of makeWorldDataset({
+        seed: evaluation.seeds,
+        count,
+        out,
+        ...(signal && { signal }),
+      }))
         if (event.type === "sample") yield { type: "data", done: event.done, count };
     } finally {
       await lock.release();

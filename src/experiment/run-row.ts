@@ -12,7 +12,7 @@ import { type Recipe, runTraining, type TrainEvent, taskNamed } from "../train/i
 import type { Experiment } from "./experiment-file.ts";
 import { type FieldChange, fieldChanges } from "./merge-recipe.ts";
 import type { PlannedRun, PlannedTraining } from "./plan.ts";
-import { CostMeter, readRunState, type RunState, type TrainingState, writeRunState } from "./run-state.ts";
+import { CostMeter, type RunState, readRunState, type TrainingState, writeRunState } from "./run-state.ts";
 import type { StepCosts } from "./step-cost.ts";
 import { writeTrainedSuite } from "./suite-folder.ts";
 import { type PartResults, resultsOf, startingFrom, type TrainedPart } from "./task-results.ts";
@@ -180,7 +180,9 @@ async function resultsOfRun(folder: string, id: string): Promise<PartResults> {
     {},
     ...trainings
       .filter(({ isDone }) => isDone)
-      .map(({ key, recipe }) => resultsOf(recipe as unknown as Recipe, join(folder, key, "weights.safetensors"))),
+      .map(({ key, recipe }) =>
+        resultsOf(recipe as unknown as Recipe, join(folder, key, "weights.safetensors")),
+      ),
   ) as PartResults;
 }
 
@@ -192,7 +194,12 @@ async function startHashes(recipe: Recipe, suite: Suite | undefined): Promise<Re
   return hashes;
 }
 
-function refuseOther(folder: string, before: TrainingState, recipe: Recipe, start: Record<string, string>): void {
+function refuseOther(
+  folder: string,
+  before: TrainingState,
+  recipe: Recipe,
+  start: Record<string, string>,
+): void {
   const now = JSON.parse(JSON.stringify({ recipe, start })) as Record<string, unknown>;
   const changes = fieldChanges({ recipe: before.recipe, start: before.start }, now);
   if (changes.length === 0) return;
@@ -234,7 +241,15 @@ export async function* evaluateRun(run: PlannedRun, context: RunContext): AsyncG
   const trained = state.trainings.map(({ key, weights }) => ({ key, weights }));
   const judges = experiment.judges ?? experiment.baseSuite;
   const request = JSON.parse(
-    JSON.stringify({ samples, parts, answers, judges, answer: run.row.answer ?? {}, trained, uses: run.uses }),
+    JSON.stringify({
+      samples,
+      parts,
+      answers,
+      judges,
+      answer: run.row.answer ?? {},
+      trained,
+      uses: run.uses,
+    }),
   ) as Record<string, unknown>;
   const before = state.evaluation;
   if (before) {

@@ -4,10 +4,10 @@
  */
 import { copyFile, link, mkdir, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, relative, sep } from "node:path";
-import { type Suite, SUITE_FILE } from "../answer/suite.ts";
+import { SUITE_FILE, type Suite } from "../answer/suite.ts";
 import { VansError } from "../base/errors.ts";
-import { asFloat32, loraName, parseLoraName, readSafetensors, writeSafetensors } from "../weights/index.ts";
 import { isTextEncoderName } from "../train/train-vdm.ts";
+import { asFloat32, loraName, parseLoraName, readSafetensors, writeSafetensors } from "../weights/index.ts";
 import { adapterRank, type PartResult, type PartResults, TRAINED_PARTS } from "./task-results.ts";
 
 /** What the new suite says about itself. */
@@ -34,10 +34,14 @@ export async function writeTrainedSuite(
   options: TrainedSuiteOptions,
 ): Promise<void> {
   if (base.adapters.length > 0)
-    throw new VansError("VANS_EXPERIMENT_BASE", `${base.name} has adapters, so nothing can be put beside them`, {
-      found: `adapters on ${base.adapters.map(({ part }) => part).join(" and ")}`,
-      fix: "start from the suite that they were trained on",
-    });
+    throw new VansError(
+      "VANS_EXPERIMENT_BASE",
+      `${base.name} has adapters, so nothing can be put beside them`,
+      {
+        found: `adapters on ${base.adapters.map(({ part }) => part).join(" and ")}`,
+        fix: "start from the suite that they were trained on",
+      },
+    );
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const adapters: object[] = [];

@@ -43,7 +43,8 @@ const RESULTS: Readonly<Partial<Record<TaskName, readonly Pick<PartResult, "part
 };
 
 /** True for tasks whose policies are a suite's models: they name the suite in their settings. */
-const startsFromSuite = (task: TaskName): boolean => (RESULTS[task] ?? []).some(({ kind }) => kind === "adapter");
+const startsFromSuite = (task: TaskName): boolean =>
+  (RESULTS[task] ?? []).some(({ kind }) => kind === "adapter");
 
 /** The parts that a recipe trains. @throws `VANS_EXPERIMENT_INVALID` for one that trains none of an answer */
 export function trainedParts(recipe: Recipe): readonly TrainedPart[] {
@@ -93,7 +94,11 @@ export interface StartOptions {
  *
  * @throws `VANS_EXPERIMENT_INVALID` where an adapter would be trained on a part whose weights the row has replaced
  */
-export async function startingFrom(recipe: Recipe, have: PartResults, options: StartOptions): Promise<Recipe> {
+export async function startingFrom(
+  recipe: Recipe,
+  have: PartResults,
+  options: StartOptions,
+): Promise<Recipe> {
   const { suite } = options;
   // Recipes name files relative to the current folder.
   const near = (path: string): string => relative(process.cwd(), path);

@@ -3,7 +3,6 @@
  * @module
  */
 import { mkdir } from "node:fs/promises";
-import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import {
   type AnswerSettings,
@@ -17,23 +16,16 @@ import {
   suiteHashes,
 } from "../answer/index.ts";
 import { throwIfAborted } from "../base/abort.ts";
-import { VansError } from "../base/errors.ts";
 import { MANIFEST_NAME, type ManifestRow, readManifest } from "../data/index.ts";
 import type { FvdSettings } from "../metrics/index.ts";
 import { EVALUATION_SEED_START, sampleForSeed, stillInput, worldVersion } from "../world/index.ts";
 import { collapseAlarms, hackingAlarms } from "./alarms.ts";
 import { type ComparedReport, checkComparable, columnName, isReport, openReport } from "./compare-reports.ts";
 import { compareSystems } from "./compare-systems.ts";
+import { chosenParts, chosenRows, workerCount } from "./evaluation-request.ts";
 import { Journal } from "./journal.ts";
 import { type JudgeFacts, judgeFacts } from "./judges.ts";
-import {
-  DEFAULT_PARTS,
-  EVALUATION_PARTS,
-  type EvaluationPart,
-  MEASURES_VERSION,
-  METRICS,
-  withNeededParts,
-} from "./metric-table.ts";
+import { EVALUATION_PARTS, type EvaluationPart, MEASURES_VERSION, METRICS } from "./metric-table.ts";
 import type { PartRow } from "./part-row.ts";
 import { isPictureName, PICTURES_FOLDER } from "./pictures.ts";
 import { removeFiles } from "./remove-files.ts";
@@ -260,40 +252,6 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
   return report;
 }
 
-function chosenParts({ parts, systems, answers = 1 }: EvaluateOptions): readonly EvaluationPart[] {
-  if (!(Number.isInteger(answers) && answers >= 1 && answers <= 64)) {
-    throw new VansError("VANS_EVALUATE_REQUEST", "so many answers cannot be picked from", {
-      asked: `answers ${answers}`,
-      fix: "give a whole number from 1 to 64",
-    });
-  }
-  if (parts && systems) {
-    throw new VansError(
-      "VANS_EVALUATE_REQUEST",
-      "systems are made of parts, so only one of both can be chosen",
-      {
-        asked: `parts ${parts.join(", ")} and systems ${systems.join(", ")}`,
-        fix: "give parts or systems",
-      },
-    );
-  }
-  const wanted =
-    parts ??
-    systems?.flatMap((system): EvaluationPart[] => {
-      const { caption, video } = SYSTEMS[system];
-      return caption ? [caption, video] : [video];
-    }) ??
-    DEFAULT_PARTS;
-  const all = withNeededParts(answers > 1 ? [...wanted, "best-of"] : wanted);
-  if (all.includes("best-of") && answers === 1) {
-    throw new VansError("VANS_EVALUATE_REQUEST", "the best of one answer is that answer", {
-      asked: "best-of with 1 answer",
-      fix: "give a number of answers (--samples 4)",
-    });
-  }
-  return all;
-}
-
 /** The systems that the rows of one suite have videos or captions of. */
 function ownSystems(
   rows: readonly PartRow[],
@@ -366,41 +324,6 @@ function notesOf(
       notes.push(`${rows.name} answered with other settings: ${differing.join(", ")}.`);
   }
   return notes;
-}
-
-function workerCount({ threads = availableParallelism() }: EvaluateOptions): number {
-  if (Number.isInteger(threads) && threads >= 1 && threads <= 256) return threads;
-  throw new VansError("VANS_EVALUATE_REQUEST", "the number of threads cannot be used", {
-    asked: `threads ${threads}`,
-    fix: "give a whole number from 1 to 256",
-  });
-}
-
-/** The rows to evaluate, checked against the world. */
-function chosenRows(
-  manifest: readonly ManifestRow[],
-  { data, limit }: EvaluateOptions,
-): readonly ManifestRow[] {
-  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1)) {
-    throw new VansError("VANS_EVALUATE_REQUEST", "the number of samples cannot be used", {
-      asked: `limit ${limit}`,
-      fix: "give a whole number from 1 on",
-    });
-  }
-  const rows = manifest.slice(0, limit);
-  const fix = `make the folder again: vans world make --seed ${EVALUATION_SEED_START} --count 400 --out ${data}`;
-  if (rows.length === 0)
-    throw new VansError("VANS_EVALUATE_DATA", `there are no samples in ${data}`, { fix });
-  for (const row of rows) {
-    if (row.world_version === worldVersion && sampleForSeed(row.seed).id === row.id) continue;
-    throw new VansError("VANS_EVALUATE_DATA", "a sample is not of the world that this version simulates", {
-      asked: `world version ${worldVersion}`,
-      found: `${row.id} of world version ${row.world_version}`,
-      why: "truth and wrong events are drawn again from the seed, so the world must be the same",
-      fix,
-    });
-  }
-  return rows;
 }
 
 interface TaskContext {

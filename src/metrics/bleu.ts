@@ -72,7 +72,7 @@ export function bleuCounts(pair: TextPair, maxOrder = 4): BleuCounts {
  * ```ts
  * import { bleuCounts, bleuOfCounts } from "vans/metrics";
  * const counts = bleuCounts({ references: ["the ball falls"], hypothesis: "the ball rolls" });
- * bleuOfCounts([counts, counts], { maxOrder: 1 }); // => 2 / 3
+ * bleuOfCounts([counts, counts], { maxOrder: 1 }).toFixed(4); // => "0.6667"
  * ```
  */
 export function bleuOfCounts(

@@ -25,11 +25,12 @@ export interface AnswerOptions extends AnswerRequest, AnswererOptions {
  * `VANS_MODEL_TOO_LONG`, `VANS_RUN_ABORTED` within one step of the signal
  */
 export async function* answer(options: AnswerOptions): AsyncGenerator<AnswerEvent, AnswerReport> {
-  const { suite, reuse, device, memory, threads, ...request } = options;
+  const { suite, reuse, device, memory, quantized, threads, ...request } = options;
   if (reuse) return yield* reuse.answer(request);
   const answerer = await openAnswerer(suite, {
     ...(device !== undefined && { device }),
     ...(memory !== undefined && { memory }),
+    ...(quantized !== undefined && { quantized }),
     ...(threads !== undefined && { threads }),
   });
   try {

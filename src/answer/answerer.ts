@@ -27,7 +27,8 @@ import { type DomainReason, domainReasons, reconstructionReason } from "./domain
 import { type InputFrames, readInputFrames } from "./input-frames.ts";
 import { LanguageModel, type Sight } from "./language-model.ts";
 import { fitLatentPreview, type LatentPreview } from "./latent-preview.ts";
-import { loadSuite, type Suite } from "./suite.ts";
+import { type QuantizedParts, quantizedFiles } from "./quantized-parts.ts";
+import { loadSuite, type Suite, weightBytes } from "./suite.ts";
 import { type SuiteHashes, suiteHashes } from "./suite-hashes.ts";
 import type { AnswerSettings } from "./suite-manifest.ts";
 import { TextEncoder } from "./text-encoder.ts";
@@ -39,10 +40,13 @@ export interface AnswererOptions {
   /** Default `auto`: the CPU for small suites, else the best device that works. */
   readonly device?: DeviceChoice;
   /**
-   * `keep` (default) holds all compiled models for the next question; `low` gives each stage's models back when the stage
-   * is done and runs the guidance branches one after the other.
+   * `keep` holds all compiled models for the next question; `low` gives each stage's models back when the stage is done
+   * and runs the guidance branches one after the other; `blocks` moreover runs the large models block by block over mapped
+   * weights. Default `keep` for small suites, `blocks` for those with more than 2 GB of weights.
    */
-  readonly memory?: "keep" | "low";
+  readonly memory?: MemoryMode;
+  /** Parts whose linear layers run in 4 or 8 bits; files are made at the first use. Default none. */
+  readonly quantized?: QuantizedParts;
   /** Threads inside one op; default one a core. */
   readonly threads?: number;
 }
@@ -77,6 +81,12 @@ interface KnownClip {
   reconstruction?: DomainReason | null;
 }
 
+/** How much memory an answerer may hold on to. */
+export type MemoryMode = "keep" | "low" | "blocks";
+
+/** Suites with more weights than this run block by block unless told otherwise, in bytes. */
+const LARGE_BYTES = 2e9;
+
 /** Clips that are remembered. */
 const KEPT_CLIPS = 4;
 
@@ -88,14 +98,20 @@ export async function openAnswerer(
   const started = performance.now();
   const loaded = typeof suite === "object" ? suite : await loadSuite(suite);
   const device = await chooseDevice(options.device ?? "auto", loaded);
-  const run = { device, ...(options.threads !== undefined && { threads: options.threads }) };
+  const memory = options.memory ?? ((await weightBytes(loaded)) > LARGE_BYTES ? "blocks" : "keep");
+  const run = {
+    device,
+    ...(options.threads !== undefined && { threads: options.threads }),
+    isBlockwise: memory === "blocks",
+    quantized: await quantizedFiles(loaded, options.quantized ?? {}),
+  };
   const [language, text, video] = await Promise.all([
     LanguageModel.open(loaded, run),
     TextEncoder.open(loaded, run),
     VideoModel.open(loaded, run),
   ]);
   const secs = (performance.now() - started) / 1000;
-  return new Answerer(loaded, device, { language, text, video }, options.memory ?? "keep", secs);
+  return new Answerer(loaded, device, { language, text, video }, memory, secs);
 }
 
 interface Models {
@@ -111,13 +127,13 @@ export class Answerer {
   /** Seconds that opening took; they count for the first answer. */
   readonly openedInSecs: number;
   readonly #models: Models;
-  readonly #memory: "keep" | "low";
+  readonly #memory: MemoryMode;
   readonly #clips = new Map<string, KnownClip>();
   #hashes: Promise<SuiteHashes> | undefined;
   #turn: Promise<void> = Promise.resolve();
   #isFirst = true;
 
-  constructor(suite: Suite, device: Provider, models: Models, memory: "keep" | "low", openedInSecs: number) {
+  constructor(suite: Suite, device: Provider, models: Models, memory: MemoryMode, openedInSecs: number) {
     this.suite = suite;
     this.device = device;
     this.openedInSecs = openedInSecs;
@@ -144,7 +160,7 @@ export class Answerer {
       this.#isFirst = false;
       return yield* new Run(this, request, question, settings, loadSecs).events();
     } finally {
-      if (this.#memory === "low") await this.#releaseModels();
+      if (this.#memory !== "keep") await this.#releaseModels();
       finished();
     }
   }
@@ -173,7 +189,7 @@ export class Answerer {
   } {
     return {
       models: this.#models,
-      isLow: this.#memory === "low",
+      isLow: this.#memory !== "keep",
       clips: this.#clips,
       hashes: () => {
         this.#hashes ??= suiteHashes(this.suite);

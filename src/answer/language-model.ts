@@ -6,13 +6,13 @@ import { VansError } from "../base/errors.ts";
 import type { Key } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
 import {
+  BlockwiseQwen,
   generate,
   patchify,
   QwenRunner,
   type VisionGrid,
   visionTokenCount,
 } from "../models/qwen25vl/index.ts";
-import type { CompileOptions } from "../runtime/index.ts";
 import type { NdArray } from "../tensor/index.ts";
 import {
   type AnswerDelta,
@@ -23,6 +23,7 @@ import {
   StreamDecoder,
   type Tokenizer,
 } from "../text/index.ts";
+import type { PartOptions } from "./quantized-parts.ts";
 import type { Suite } from "./suite.ts";
 import type { AnswerSettings } from "./suite-manifest.ts";
 import { openPart } from "./suite-weights.ts";
@@ -47,11 +48,11 @@ export interface RunOptions {
 
 /** The vision-language model of a suite. */
 export class LanguageModel {
-  readonly #runner: QwenRunner;
+  readonly #runner: QwenRunner | BlockwiseQwen;
   readonly #tokenizer: Tokenizer;
   readonly #banned: readonly number[];
 
-  private constructor(runner: QwenRunner, tokenizer: Tokenizer) {
+  private constructor(runner: QwenRunner | BlockwiseQwen, tokenizer: Tokenizer) {
     this.#runner = runner;
     this.#tokenizer = tokenizer;
     this.#banned = bannedTokens(runner, tokenizer);
@@ -59,16 +60,18 @@ export class LanguageModel {
 
   static async open(
     suite: Suite,
-    options: Pick<CompileOptions, "device" | "threads">,
+    { isBlockwise = false, quantized, ...options }: PartOptions,
   ): Promise<LanguageModel> {
-    const [{ binding, lora }, tokenizer] = await Promise.all([
-      openPart(suite, "vlm"),
+    const [{ binding, stored, lora }, tokenizer] = await Promise.all([
+      openPart(suite, "vlm", { quantized: quantized?.vlm }),
       loadTokenizer(suite.vlm.tokenizer),
     ]);
-    return new LanguageModel(
-      new QwenRunner(suite.vlm.config, { ...options, weights: binding, lora }),
-      tokenizer,
-    );
+    const { config } = suite.vlm;
+    const bound = { ...options, weights: binding, lora };
+    const runner = isBlockwise
+      ? new BlockwiseQwen(config, stored("model.embed_tokens.weight"), bound)
+      : new QwenRunner(config, bound);
+    return new LanguageModel(runner, tokenizer);
   }
 
   /** Features of frames whose sides are multiples of a merge cell. */
@@ -157,7 +160,7 @@ export class LanguageModel {
 const LEAST_ANSWER = 32;
 
 /** Ids that are no text: special tokens that do not end an answer, and rows of the table without a token. */
-function bannedTokens(runner: QwenRunner, tokenizer: Tokenizer): number[] {
+function bannedTokens(runner: QwenRunner | BlockwiseQwen, tokenizer: Tokenizer): number[] {
   const { eosTokenIds, text } = runner.config;
   const banned = [...tokenizer.specialIds].filter((id) => !eosTokenIds.includes(id));
   for (let id = 0; id < text.vocabularySize; id++)

@@ -5,6 +5,7 @@
 import { stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { CompileOptions } from "../runtime/index.ts";
 import { inNaming, openWeights, type QuantizationName, writeQuantized } from "../weights/index.ts";
 import type { Suite } from "./suite.ts";
 import { neededTensors, partNaming } from "./suite-weights.ts";
@@ -28,6 +29,28 @@ export function isQuantizable(part: QuantizablePart, name: string): boolean {
       name,
     );
   return /^blocks\.\d+\.((self|cross)_attn\.[qkvo]|ffn\.[02])\.weight$/.test(name);
+}
+
+/** Which parts of a suite are quantised, and how. */
+export type QuantizedParts = Partial<Record<QuantizablePart, QuantizationName>>;
+
+/** How the parts of a suite are opened. */
+export interface PartOptions extends Pick<CompileOptions, "device" | "threads"> {
+  /** Run the large models block by block over mapped weights. */
+  readonly isBlockwise?: boolean;
+  /** Files of quantised parts. */
+  readonly quantized?: Partial<Record<QuantizablePart, string>>;
+}
+
+/** The files of quantised parts; those that are not there yet are made. */
+export async function quantizedFiles(
+  suite: Suite,
+  parts: QuantizedParts,
+): Promise<Partial<Record<QuantizablePart, string>>> {
+  const files: Partial<Record<QuantizablePart, string>> = {};
+  for (const [part, to] of Object.entries(parts) as [QuantizablePart, QuantizationName][])
+    files[part] = await quantizePart(suite, part, to);
+  return files;
 }
 
 /**

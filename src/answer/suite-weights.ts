@@ -31,6 +31,8 @@ import type { Suite, SuiteAdapter, WeightPaths } from "./suite.ts";
 export interface PartWeights {
   readonly binding: WeightBinding;
   readonly lora: LoraOptions | undefined;
+  /** The weights as they are stored, also where quantised ones take their place; for tables that rows are read from. */
+  readonly stored: (name: string) => FileWeight | NdArray;
   /** What was found of the part itself and of its adapters, in this order. */
   readonly reports: readonly LoadReport[];
 }
@@ -90,10 +92,11 @@ export async function openPart(
   const report = compareWeights(needed, joined(sources), { ignore: HARMLESS });
   // What a file holds beyond the model is reported and left alone; a hole or another shape is refused.
   requireLoadable({ ...report, unexpected: [] });
-  const tensors = new Map<string, Bound>();
+  const stored = new Map<string, FileWeight | NdArray>();
   for (const source of sources)
     for (const name of source.names())
-      if (needed.has(name)) tensors.set(name, await locateTensor(source, name));
+      if (needed.has(name)) stored.set(name, await locateTensor(source, name));
+  const tensors = new Map<string, Bound>(stored);
   if (options.quantized !== undefined) {
     const file = await openWeights(options.quantized);
     for (const [name, weight] of quantizedWeights(file)) if (needed.has(name)) tensors.set(name, weight);
@@ -110,7 +113,12 @@ export async function openPart(
       });
     lora = applied.lora;
   }
-  return { binding: bindingOf(tensors, suite[part].weights), lora, reports };
+  return {
+    binding: bindingOf(tensors, suite[part].weights),
+    stored: (name) => stored.get(name)!,
+    lora,
+    reports,
+  };
 }
 
 /** Several files as one; where two have a name, the later one counts. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { isVansError, VansError } from "../base/errors.ts";
@@ -156,6 +156,26 @@ async function readManifest(
   const base = await readManifest(there, [...seen, folder]);
   const toBase = relative(folder, there).split(sep).join("/");
   return { manifest: extendManifest(base.manifest, raw, { path, toBase }), files: [path, ...base.files] };
+}
+
+/** Bytes of the files that a suite's parts are read from. */
+export async function weightBytes(suite: Suite): Promise<number> {
+  const { vlm, vdm, vae, textEncoder, adapters } = suite;
+  let total = 0;
+  for (const path of new Set([vlm, vdm, vae, textEncoder, ...adapters].flatMap((part) => part.weights))) {
+    const found = await stat(path).catch(() => undefined);
+    // Of a sharded checkpoint the index is named; its shards lie beside it.
+    const shards = path.endsWith(".index.json") || found?.isDirectory();
+    total += shards ? await folderBytes(found?.isDirectory() ? path : dirname(path)) : (found?.size ?? 0);
+  }
+  return total;
+}
+
+async function folderBytes(folder: string): Promise<number> {
+  let total = 0;
+  for (const name of await readdir(folder))
+    if (name.endsWith(".safetensors")) total += (await stat(join(folder, name))).size;
+  return total;
 }
 
 /** The folder of a suite. */

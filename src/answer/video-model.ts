@@ -6,6 +6,7 @@ import { type Key, normal } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
 import { clipFromValues, valuesFromClip } from "../media/index.ts";
 import {
+  BlockwiseDit,
   DitRunner,
   latentFrameCount,
   pickReferenceFrames,
@@ -15,9 +16,9 @@ import {
   Vae,
   vaeStride,
 } from "../models/wan/index.ts";
-import type { CompileOptions } from "../runtime/index.ts";
 import { f32, type NdArray, sizeOf } from "../tensor/index.ts";
 import type { RunOptions } from "./language-model.ts";
+import type { PartOptions } from "./quantized-parts.ts";
 import type { Suite } from "./suite.ts";
 import type { AnswerSettings } from "./suite-manifest.ts";
 import { openPart } from "./suite-weights.ts";
@@ -45,21 +46,29 @@ export class VideoModel {
   readonly #suite: Suite;
   readonly #settings: AnswerSettings;
   readonly #vae: Vae;
-  readonly #dit: DitRunner;
+  readonly #dit: DitRunner | BlockwiseDit;
 
-  private constructor(suite: Suite, vae: Vae, dit: DitRunner) {
+  private constructor(suite: Suite, vae: Vae, dit: DitRunner | BlockwiseDit) {
     this.#suite = suite;
     this.#settings = suite.manifest.answer;
     this.#vae = vae;
     this.#dit = dit;
   }
 
-  static async open(suite: Suite, options: Pick<CompileOptions, "device" | "threads">): Promise<VideoModel> {
-    const [vae, vdm] = await Promise.all([openPart(suite, "vae"), openPart(suite, "vdm")]);
+  static async open(
+    suite: Suite,
+    { isBlockwise = false, quantized, ...options }: PartOptions,
+  ): Promise<VideoModel> {
+    const [vae, vdm] = await Promise.all([
+      openPart(suite, "vae"),
+      openPart(suite, "vdm", { quantized: quantized?.vdm }),
+    ]);
+    const bound = { ...options, weights: vdm.binding, lora: vdm.lora };
+    const { config } = suite.vdm;
     return new VideoModel(
       suite,
       new Vae(suite.vae.config, vae.binding, options),
-      new DitRunner(suite.vdm.config, { ...options, weights: vdm.binding, lora: vdm.lora }),
+      isBlockwise ? new BlockwiseDit(config, bound) : new DitRunner(config, bound),
     );
   }
 

@@ -38,11 +38,13 @@ export class AnswerWorker {
   #count = 0;
 
   constructor(options: WorkerOptions) {
-    const { suite, device, memory, threads } = options;
+    const { suite, device, memory, quantized, threads } = options;
     const start: WorkerStart = {
       suite,
       ...(device !== undefined && { device }),
       ...(memory !== undefined && { memory }),
+      ...(quantized !== undefined && { quantized }),
+      ...(quantized !== undefined && { quantized }),
       ...(threads !== undefined && { threads }),
     };
     this.#worker = startThread(start);
@@ -153,11 +155,12 @@ function receivedError(sent: SentError): Error {
 export async function* answerInWorker(
   options: AnswerRequest & WorkerOptions,
 ): AsyncGenerator<AnswerEvent, AnswerReport> {
-  const { suite, device, memory, threads, ...request } = options;
+  const { suite, device, memory, quantized, threads, ...request } = options;
   const worker = openWorker({
     suite,
     ...(device !== undefined && { device }),
     ...(memory !== undefined && { memory }),
+    ...(quantized !== undefined && { quantized }),
     ...(threads !== undefined && { threads }),
   });
   try {

@@ -40,6 +40,18 @@ export function answerCommand() {
       new Option("--device <device>", "where to compute").choices(DEVICE_CHOICES).default("auto" as const),
     )
     .option("--low-memory", "give each model back when it is done", false)
+    .addOption(
+      new Option(
+        "--memory <mode>",
+        "keep: models stay; low: each is given back; blocks: a block at a time (default: by size)",
+      ).choices(["keep", "low", "blocks"] as const),
+    )
+    .addOption(
+      new Option(
+        "--weights <type>",
+        "language model and text encoder in fewer bits (default: as they are stored)",
+      ).choices(["4bit", "8bit", "8bit-fast"] as const),
+    )
     .option("--json", "one JSON event a line on the standard output", false)
     .addHelpText("after", HELP)
     .action(async (clip, question, options) => {
@@ -51,7 +63,11 @@ export function answerCommand() {
           suite,
           samples,
           device,
-          memory: options.lowMemory ? "low" : "keep",
+          ...(options.memory !== undefined && { memory: options.memory }),
+          ...(options.lowMemory && { memory: "low" as const }),
+          ...(options.weights !== undefined && {
+            quantized: { vlm: options.weights, textEncoder: options.weights },
+          }),
           ...(seed !== undefined && { seed }),
           ...(steps !== undefined && { steps }),
           ...(guidance !== undefined && { guidanceScale: guidance }),

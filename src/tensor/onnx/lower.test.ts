@@ -14,6 +14,7 @@ import {
   i32,
   input,
   layerNorm,
+  linear,
   lower,
   matmul,
   mean,
@@ -43,6 +44,14 @@ describe("what training graphs are written as", () => {
     expect(countTypes(lowered({ y: exp(there) }))).toEqual({ Reshape: 1, Exp: 1 });
     const back = reshape(reshape(input("w", [2, 6]), [3, 4]), [2, 6]);
     expect(countTypes(lowered({ y: exp(back) }))).toEqual({ Exp: 1 });
+  });
+
+  it("a bias after a large product, within a small one", () => {
+    const product = (rows: number): Tensor =>
+      linear(input("a", [rows, 64]), input("w", [64, 64]), input("bias", [64]));
+    expect(countTypes(lowered({ y: product(1024) }, "cpu", true))).toEqual({ Gemm: 1, Add: 1 });
+    expect(countTypes(lowered({ y: product(16) }, "cpu", true))).toEqual({ Gemm: 1 });
+    expect(countTypes(lowered({ y: product(1024) }))).toEqual({ Gemm: 1 });
   });
 
   it("GELU and its gradient in twelve passes, those of the forward pass shared", () => {

@@ -15,6 +15,12 @@ interface MatmulAttrs {
   readonly alpha: number;
 }
 
+/**
+ * From this many elements on a bias is added after the product: the runtime's `Gemm` spreads it over the output on one
+ * thread first (for 1408 x 160 it took 324 µs with a bias and 187 without, adding takes 60).
+ */
+const LARGE_PRODUCT = 65_536;
+
 function dimensions(
   a: TensorType,
   b: TensorType,
@@ -83,6 +89,11 @@ const matmulOp = defineOp<MatmulAttrs>({
       return emit.node("Expand", [inputs[2] ?? emit.floats([0], [1]), shape]);
     }
     const isFlat = node.inputs[0]!.rank === 2 && node.inputs[1]!.rank === 2;
+    const isLarge = sizeOf(node.types[0]!.shape) >= LARGE_PRODUCT;
+    if (isFlat && inputs[2] && isLarge && emit.forTraining && emit.target === "cpu") {
+      const product = emit.node("Gemm", inputs.slice(0, 2), { ...flags, alpha: { float: alpha } })[0]!;
+      return emit.node("Add", [product, inputs[2]]);
+    }
     if (isFlat) return emit.node("Gemm", inputs, { ...flags, alpha: { float: alpha } });
     if (!transposeA && !transposeB && alpha === 1) return emit.node("MatMul", inputs);
     if (emit.target === "cpu" || emit.target === "cuda") {

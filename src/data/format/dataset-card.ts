@@ -2,7 +2,6 @@
  * The card of a dataset: `README.md`, made from the data. Its head tells Hugging Face `datasets` where the table is.
  * @module
  */
-import { basename } from "node:path";
 import { MANIFEST_NAME } from "./manifest-file.ts";
 import { FORMAT_VERSION } from "./sample-row.ts";
 import type { DatasetStats } from "./stats.ts";
@@ -35,7 +34,7 @@ export function datasetCard(stats: DatasetStats, facts: CardFacts): string {
   const secs = (value: number): string => `${value.toFixed(2)} s`;
   return [
     "---",
-    `pretty_name: ${JSON.stringify(basename(facts.name))}`,
+    `pretty_name: ${JSON.stringify(facts.name)}`,
     `license: ${licenceOf(stats)}`,
     "task_categories: [video-text-to-text, image-to-video]",
     "language: [en]",
@@ -48,7 +47,7 @@ export function datasetCard(stats: DatasetStats, facts: CardFacts): string {
     `        path: ${MANIFEST_NAME}`,
     "---",
     "",
-    `# ${basename(facts.name)}`,
+    `# ${facts.name}`,
     "",
     `Video-next-event prediction: an input clip, a question, reasoning, a caption of what comes next, and a clip that shows it.`,
     ...(facts.about === undefined ? [] : ["", facts.about]),

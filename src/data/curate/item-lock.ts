@@ -1,0 +1,114 @@
+/**
+ * Locks, so that two processes never do the same item: files `<item>.<generation>.lock`, made exclusively. A lock whose
+ * owner is gone is taken over by making the next generation, which again only one process can do.
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import * as z from "zod";
+
+/** Owners show signs of life this often. */
+const HEARTBEAT_SECS = 5;
+/** Owners on other machines count as gone after this long without one. */
+const SILENCE_SECS = 60;
+/** A lock without a readable owner was just made, or its maker died in that moment. */
+const UNREADABLE_SECS = 10;
+
+const ownerSchema = z.object({ pid: z.number(), host: z.string(), started: z.string() });
+
+/** When a process started, in the machine's own units: tells a reused process id from the old one. Linux only. */
+function startOf(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function isAlive(pid: number, started: string): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // Not ours to signal, but there.
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  return started === "" || startOf(pid) === started;
+}
+
+/** A lock that this process holds. */
+export interface HeldLock {
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the lock of an item, or returns undefined where a living process holds it. Whoever gets it must look again
+ * whether the item is done: it may have been finished between the look and the lock.
+ */
+export async function takeLock(folder: string, item: string): Promise<HeldLock | undefined> {
+  await mkdir(folder, { recursive: true });
+  const generations = await generationsOf(folder, item);
+  const last = generations.at(-1);
+  if (last !== undefined && (await isHeld(lockPath(folder, item, last)))) return undefined;
+  const mine = (last ?? 0) + 1;
+  const path = lockPath(folder, item, mine);
+  let file: Awaited<ReturnType<typeof open>>;
+  try {
+    file = await open(path, "wx");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return undefined;
+    throw error;
+  }
+  try {
+    const owner = { pid: process.pid, host: hostname(), started: startOf(process.pid) };
+    await file.writeFile(JSON.stringify(owner));
+  } finally {
+    await file.close();
+  }
+  const heartbeat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => {});
+  }, HEARTBEAT_SECS * 1000);
+  heartbeat.unref();
+  return {
+    async release() {
+      clearInterval(heartbeat);
+      // From the newest down: whoever looks meanwhile sees a lock of a dead owner, takes the next one, finds the work done.
+      for (const generation of (await generationsOf(folder, item)).filter((one) => one <= mine).reverse())
+        await rm(lockPath(folder, item, generation), { force: true });
+    },
+  };
+}
+
+function lockPath(folder: string, item: string, generation: number): string {
+  return join(folder, `${item}.${generation}.lock`);
+}
+
+async function generationsOf(folder: string, item: string): Promise<number[]> {
+  const names = await readdir(folder);
+  return names
+    .filter((name) => name.startsWith(`${item}.`) && name.endsWith(".lock"))
+    .map((name) => Number(name.slice(item.length + 1, -".lock".length)))
+    .filter((generation) => Number.isInteger(generation))
+    .sort((a, b) => a - b);
+}
+
+async function isHeld(path: string): Promise<boolean> {
+  try {
+    const { mtimeMs } = await stat(path);
+    const silentSecs = (Date.now() - mtimeMs) / 1000;
+    const text = await readFile(path, "utf8");
+    let owner: z.infer<typeof ownerSchema>;
+    try {
+      owner = ownerSchema.parse(JSON.parse(text));
+    } catch {
+      return silentSecs < UNREADABLE_SECS;
+    }
+    if (owner.host === hostname()) return isAlive(owner.pid, owner.started);
+    return silentSecs < SILENCE_SECS;
+  } catch {
+    return false;
+  }
+}

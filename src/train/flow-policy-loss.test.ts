@@ -137,6 +137,56 @@ it("the gradient of loss and KL is that of finite differences, on both sides of 
   }
 });
 
+it("in f64, each clip branch and sign of the advantage has the gradient of finite differences", () => {
+  // Rows: cut above (A > 0), kept below (A > 0), kept above (A < 0), cut below (A < 0).
+  const noise = draw("noise").data;
+  const direction = [1, -1, 1, -1];
+  const changed = f32(
+    velocity.data.map(
+      (v, i) => v + 0.2 * direction[Math.floor(i / 36)]! * steps[Math.floor(i / 36)]!.ofVelocity * noise[i]!,
+    ) as Float32Array,
+    shape,
+  );
+  const advantages = f32([1, 2, -1, -2]);
+  const wide = { ...settings, clip: 1e-3, beta: 0.5 };
+  const traced = loss({ velocity: leaf("oldVelocity") }, wide);
+  const values = {
+    ...feeds,
+    velocity: changed,
+    oldVelocity: velocity,
+    reference: draw("ref", 0.5),
+    advantages,
+  };
+  const exact = interpretExact(
+    { gradient: traced.gradient, klGradient: traced.klGradient, ratio: traced.ratio },
+    values,
+  );
+  const ratios = [...exact["ratio"]!.data].map(Number);
+  expect(ratios[0]).toBeGreaterThan(1.001);
+  expect(ratios[1]).toBeLessThan(0.999);
+  expect(ratios[2]).toBeGreaterThan(1.001);
+  expect(ratios[3]).toBeLessThan(0.999);
+  const h = 1e-3;
+  for (let row = 0; row < 4; row++) {
+    for (const at of [row * 36 + 2, row * 36 + 31]) {
+      const moved = (delta: number): number => {
+        const data = Float32Array.from(changed.data, (v, i) => (i === at ? v + delta : v));
+        return Number(
+          interpretExact({ total: traced.loss }, { ...values, velocity: f32(data, shape) })["total"]!.data[0],
+        );
+      };
+      // f32 inputs: divide by the distance that was really gone.
+      const gone = Math.fround(changed.data[at]! + h) - Math.fround(changed.data[at]! - h);
+      const own = Number(exact["gradient"]!.data[at]);
+      expect(own).toBeCloseTo((moved(h) - moved(-h)) / gone, 6);
+      // Where the ratio is cut off, the KL alone is left.
+      const ofKl = 0.5 * Number(exact["klGradient"]!.data[at]);
+      if (row === 0 || row === 3) expect(own).toBeCloseTo(ofKl, 9);
+      else expect(Math.abs(own - ofKl)).toBeGreaterThan(1e-7);
+    }
+  }
+});
+
 it("the unbiased ratio is the exponential of mean(noise · what the mean moved by)", async () => {
   const changed = f32(velocity.data.map((v, i) => v + 0.05 * Math.cos(i)) as Float32Array, shape);
   const { ratio } = loss({ velocity: leaf("oldVelocity") }, { ...settings, ratio: "unbiased" });

@@ -3,8 +3,8 @@
  * @module
  */
 import { throwIfAborted } from "../base/index.ts";
-import type { GuidedModel, NoiseGrid } from "../models/wan/index.ts";
-import type { NdArray } from "../tensor/index.ts";
+import { eulerStep, type GuidedModel, type NoiseGrid } from "../models/wan/index.ts";
+import { f32, type NdArray } from "../tensor/index.ts";
 import { type SdeScheme, type StepCoefficients, sdeStep, stepCoefficients } from "./flow-sde.ts";
 
 /** Options of {@link rolloutFlow}. */
@@ -55,11 +55,24 @@ export async function* rolloutFlow(options: FlowRolloutOptions): AsyncGenerator<
       index,
       noiseLevel: isNoisy ? noiseLevel : undefined,
     });
-    // An Euler step multiplies its noise by 0, so any array of the shape serves.
-    const noise = isNoisy ? options.noise(index) : x;
-    const { next, logProb } = sdeStep(coefficients, { x, velocity, noise });
+    // Without noise there is no density, and the step is the sampler's own, bit for bit.
+    const { next, logProb } =
+      coefficients.std === 0
+        ? eulerOf(grid, index, x, velocity)
+        : sdeStep(coefficients, { x, velocity, noise: options.noise(index) });
     yield { index, timestep, isStochastic: isNoisy, coefficients, x, next, velocity, logProb };
     x = next;
   }
   return x;
+}
+
+function eulerOf(
+  { sigmas }: NoiseGrid,
+  index: number,
+  x: NdArray,
+  velocity: NdArray,
+): { readonly next: NdArray; readonly logProb: readonly number[] } {
+  const [from, to] = [sigmas[index]!, sigmas[index + 1]!];
+  const next = eulerStep(x.data as Float32Array, velocity.data as Float32Array, from, to);
+  return { next: f32(next, x.shape), logProb: Array.from({ length: x.shape[0]! }, () => 0) };
 }

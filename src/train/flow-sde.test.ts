@@ -3,7 +3,14 @@ import { expect, it } from "vitest";
 import { fold, keyFromSeed, normal } from "../base/keys.ts";
 import { flowMatchGrid } from "../models/wan/index.ts";
 import { f32 } from "../tensor/index.ts";
-import { SDE_SCHEMES, type SdeScheme, sdeStep, stepCoefficients, stepKl } from "./flow-sde.ts";
+import {
+  SDE_SCHEMES,
+  type SdeScheme,
+  type StepCoefficients,
+  sdeStep,
+  stepCoefficients,
+  stepKl,
+} from "./flow-sde.ts";
 
 const key = keyFromSeed(11);
 
@@ -27,6 +34,14 @@ it.each(byHand)(
     expect(result.logProb[0]).toBeCloseTo(logProb, 5);
   },
 );
+
+it("the log-density of a cps step would be another number than its published log-probability", () => {
+  const { std, precision, offset } = stepCoefficients("cps", { sigmas: [0.8, 0.7], index: 0 });
+  const squares = (0.45 - 0.3122836654) ** 2;
+  expect(-precision * squares - offset).toBeCloseTo(-0.0189657888, 9);
+  const density = -squares / (2 * std * std) - Math.log(std) - 0.5 * Math.log(2 * Math.PI);
+  expect(density).toBeCloseTo(-0.5334777793, 9);
+});
 
 it("every scheme weighs the clean estimate by 1 - σ', and cps and the exact ones keep c² + std² = σ'²", () => {
   fc.assert(
@@ -58,7 +73,7 @@ it("at noise level 0 a step is bitwise the Euler step", () => {
   const velocity = f32(normal(fold(key, "v"), 32), [2, 16]);
   const noise = f32(normal(fold(key, "n"), 32), [2, 16]);
   const ode = sdeStep(stepCoefficients("ode", { sigmas, index: 3 }), { x, velocity, noise });
-  for (const scheme of ["flow", "dance"] as const) {
+  for (const scheme of ["flow", "dance", "cps", "exact-flow", "exact-dance"] as const) {
     const still = sdeStep(stepCoefficients(scheme, { sigmas, index: 3, noiseLevel: 0 }), {
       x,
       velocity,
@@ -68,17 +83,27 @@ it("at noise level 0 a step is bitwise the Euler step", () => {
   }
 });
 
+/** A step as the recursion below takes it: next = ofSample·x + ofVelocity·v + std·noise. */
+type LinearStep = Pick<StepCoefficients, "ofSample" | "ofVelocity" | "std">;
+
+/** How a run is stepped: a scheme, or a step of one's own. */
+type Stepper = (sigmas: ArrayLike<number>, index: number) => LinearStep;
+
+const stepperOf =
+  (scheme: SdeScheme, lastIsOde = true): Stepper =>
+  (sigmas, index) =>
+    stepCoefficients(lastIsOde && index === sigmas.length - 2 ? "ode" : scheme, { sigmas, index });
+
 /**
  * Mean and deviation at σ = 0 of a run on data N(1, 0.5²), where the exact velocity is linear in x, so that both follow
  * a recursion without any sampling.
  */
-function finalMoments(scheme: SdeScheme, steps: number): { mean: number; std: number } {
-  const { sigmas } = flowMatchGrid({ steps, shift: 5 });
+function momentsOf(stepper: Stepper, steps: number, shift = 5): { mean: number; std: number } {
+  const { sigmas } = flowMatchGrid({ steps, shift });
   let [mean, variance] = [0, 1];
   for (let index = 0; index < steps; index++) {
     const sigma = sigmas[index]!;
-    const isLast = index === steps - 1;
-    const step = stepCoefficients(isLast ? "ode" : scheme, { sigmas, index });
+    const step = stepper(sigmas, index);
     const total = (1 - sigma) ** 2 * 0.25 + sigma ** 2;
     const slope = (sigma - (1 - sigma) * 0.25) / total;
     const offset = -1 - slope * (1 - sigma);
@@ -88,6 +113,9 @@ function finalMoments(scheme: SdeScheme, steps: number): { mean: number; std: nu
   }
   return { mean, std: Math.sqrt(variance) };
 }
+
+const finalMoments = (scheme: SdeScheme, steps: number): { mean: number; std: number } =>
+  momentsOf(stepperOf(scheme), steps);
 
 // Deviations by N = 20, 50, 200 steps; the data has 0.5. Wrong drifts or noise land far from these.
 const published = [
@@ -106,6 +134,64 @@ it.each(published)("%s ends with the moments of the closed form", (scheme, devia
     expect(mean).toBeCloseTo(1, 5);
     expect(std).toBeCloseTo(deviations[i]!, 3);
   });
+});
+
+it.each([
+  ["flow", [0.4332, 0.4713, 0.4931]],
+  ["wan", [0.4139, 0.4628, 0.4903]],
+  ["dance", [0.4089, 0.4614, 0.4901]],
+] as const)("%s with noise in its last step ends elsewhere", (scheme, deviations) => {
+  [20, 50, 200].forEach((steps, i) => {
+    const { mean, std } = momentsOf(stepperOf(scheme, false), steps);
+    expect(mean).toBeCloseTo(1, 5);
+    expect(std).toBeCloseTo(deviations[i]!, 3);
+  });
+});
+
+/**
+ * The step of Flow-GRPO for Wan written out, with one thing wrong at a time: the drift v + s²/(2σ)·(x + (1-σ)·v) and the
+ * noise s·√Δ.
+ */
+function wanStep(wrong?: "drift" | "sign" | "rest" | "root" | "half" | "velocity"): Stepper {
+  return (sigmas, index) => {
+    const [sigma, next] = [sigmas[index]!, sigmas[index + 1]!];
+    const size = sigma - next;
+    if (index === sigmas.length - 2) return { ofSample: 1, ofVelocity: -size, std: 0 };
+    const s = sigmas[1]! * sigma;
+    let correction = (s * s) / (2 * sigma);
+    if (wrong === "drift") correction = 0;
+    if (wrong === "sign") correction = -correction;
+    if (wrong === "half") correction *= 2;
+    const direction = wrong === "velocity" ? -1 : 1;
+    const rest = wrong === "rest" ? 1 : 1 - sigma;
+    return {
+      ofSample: 1 - size * correction,
+      ofVelocity: -size * (direction + correction * rest * direction),
+      std: wrong === "root" ? s * size : s * Math.sqrt(size),
+    };
+  };
+}
+
+it("the written-out step is the scheme's, and each mutant of it is found by the moments", () => {
+  const right = momentsOf(wanStep(), 200, 3);
+  expect(right).toEqual({ mean: expect.closeTo(1, 4), std: expect.closeTo(0.4938, 4) });
+  const ours = momentsOf(stepperOf("wan"), 200, 3);
+  expect(ours.mean).toBeCloseTo(right.mean, 10);
+  expect(ours.std).toBeCloseTo(right.std, 10);
+  const mutants = [
+    ["drift", 1, 0.634],
+    ["sign", 1, 0.83],
+    ["rest", 1.087, 0.439],
+    ["root", 1, 0.357],
+    ["half", 1, 0.394],
+  ] as const;
+  for (const [wrong, mean, std] of mutants) {
+    const found = momentsOf(wanStep(wrong), 200, 3);
+    expect(found.std, wrong).toBeCloseTo(std, 2);
+    if (wrong === "rest") expect(found.mean, wrong).toBeCloseTo(mean, 2);
+    expect(Math.abs(found.std - right.std), wrong).toBeGreaterThan(0.05);
+  }
+  expect(momentsOf(wanStep("velocity"), 200, 3).mean).toBeCloseTo(-1.54, 1);
 });
 
 it("the error of the marginals halves with the step size, and noise in the last step is told apart", () => {
@@ -148,6 +234,12 @@ it("the log-ratio has mean -K and deviation √(2K / d); without its bias the me
   expect(Math.abs(mean + k)).toBeLessThan((4 * expected) / Math.sqrt(samples));
   expect(deviation / expected).toBeCloseTo(1, 0);
   expect(Math.abs(deviation / expected - 1)).toBeLessThan(4 / Math.sqrt(2 * samples));
+  // GRPO-Guard's form, (log r + K)·std: its mean is 0 within four standard errors, that of log r is many away from it.
+  const guarded = ratios.map((value) => (value + k) * step.std);
+  const guardedMean = guarded.reduce((sum, value) => sum + value, 0) / samples;
+  const standardError = (expected * step.std) / Math.sqrt(samples);
+  expect(Math.abs(guardedMean)).toBeLessThan(4 * standardError);
+  expect(Math.abs(mean * step.std)).toBeGreaterThan(8 * standardError);
 });
 
 it("the closed-form KL is the mean of the log-ratio under the policy", () => {

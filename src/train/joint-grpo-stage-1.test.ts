@@ -16,7 +16,7 @@ task: joint-grpo-1
 seed: 3
 steps: 3
 batch: 2
-settings: { suite: playroom, group: 3, rewards: { format: 1, rouge-l: 1 }, loraRank: 2, heldOut: 2 }
+settings: { suite: playroom, group: 3, rewards: { format: 1, rouge-l: 1 }, loraRank: 2, heldOut: 2, heldOutVideos: 1, replayCheckEvery: 1 }
 optimizer: { rate: { peak: 0.001, warmupSteps: 0 }, beta2: 0.999, emaDecay: 0.9 }
 logEvery: 1
 checkpointEvery: 1
@@ -133,7 +133,11 @@ describe("stage 1", () => {
 
 describe("variants", () => {
   it("two updates a rollout leave the ratio in the second", async () => {
-    const twice = { ...tiny, steps: 1, settings: { ...tiny.settings, updatesPerRollout: 2, heldOut: 0 } };
+    const twice = {
+      ...tiny,
+      steps: 1,
+      settings: { ...tiny.settings, updatesPerRollout: 2, replayCheckEvery: 1, heldOut: 0 },
+    };
     const [metrics] = metricsOf(await run(twice, "twice"));
     expect(metrics!["log_ratio/first_max"]).toBe(0);
     // The mean of an exact 0 and what one update changed.

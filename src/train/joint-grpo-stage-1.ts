@@ -14,21 +14,23 @@
  * 3. All videos of a group start from the same noise, so that rewards differ by their captions alone, and captions that
  *    are equal are drawn once.
  * 4. The deviation has 1e-4 added (Flow-GRPO), population form as in the paper. A group without spread teaches nothing:
- *    it is counted, and an update whose groups are all without spread does not move the optimizer.
+ *    it is counted and left out, of the loss, of what the loss is divided by, and of its cost. An update whose groups are
+ *    all without spread does not move the optimizer.
  * 5. Learning rate, batch and number of updates are the recipe's; small models want larger rates than the paper's 5e-5.
  * 6. Tokens are drawn at temperature 1 from all text tokens (VANS answers at 0.7, top-p 0.9), for on-policy ratios.
  * 7. No dropout in the adapters, in rollouts or in the loss.
+ * 8. Beyond the paper, as settings: other token losses and ratios, rewards normalised one by one, cut-off responses without
+ *    reward or outside of the loss, rewards that check the event.
  * @module
  */
 import { z } from "zod";
 import { loadSuite } from "../answer/index.ts";
 import { throwIfAborted } from "../base/abort.ts";
-import { fold, type Key } from "../base/keys.ts";
+import { fold } from "../base/keys.ts";
 import { openSuiteModels } from "../evaluate/suite-models.ts";
 import type { Clip } from "../media/clip.ts";
 import { bestRougeL, captionEventVerdict } from "../metrics/index.ts";
 import { initQwen, qwenLora } from "../models/qwen25vl/index.ts";
-import { compileTrainStep, Params } from "../nn/index.ts";
 import {
   combineRewards,
   PAPER_REWARDS,
@@ -36,153 +38,75 @@ import {
   type Rollout,
   rewardMetrics,
 } from "../rewards/index.ts";
-import { compile, type Feeds } from "../runtime/index.ts";
-import { f32, input, type NdArray } from "../tensor/index.ts";
+import type { Feeds } from "../runtime/index.ts";
 import { candidates, type WorldSample } from "../world/index.ts";
-import { ADVANTAGE_RULES, combinedAdvantages } from "./advantages.ts";
-import {
-  adaptersOf,
-  adaptersOff,
-  CaptionPolicy,
-  type CaptionPrompt,
-  type CaptionResponse,
-  captionLogProbs,
-  isAdapterName,
-  type ReplaySizes,
-  replayFeeds,
-} from "./caption-policy.ts";
+import { compileAdapterStep } from "./adapter-step.ts";
+import { CaptionLearner, responseMetrics } from "./caption-learner.ts";
+import { adaptersOf, CaptionPolicy, type CaptionResponse } from "./caption-policy.ts";
+import { GrpoAlarms } from "./grpo-alarms.ts";
+import { type HeldOutLook, HeldOutVideos, heldOutSheet } from "./grpo-held-out.ts";
 import { looksAtVideo, moments, openRewards, rewardWeightsSchema } from "./grpo-rewards.ts";
+import { advantagesOf, commonFields, tokenFields } from "./grpo-settings.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
-import { DEFAULT_POOL, poolSamples } from "./sample-pool.ts";
+import { poolSamples } from "./sample-pool.ts";
 import type { PrepareTask } from "./task.ts";
 import { throughVideo } from "./through-video.ts";
-import { TOKEN_LOSSES, tokenPolicyLoss } from "./token-policy-loss.ts";
 import { heldOutSamples, stepKey } from "./world-batches.ts";
 
 const settingsSchema = z.strictObject({
-  /** Suite to start from, by name or path. */
-  suite: z.string().default("playroom"),
-  /** Training samples: so many seeds from the first one on. */
-  samples: z.int().positive().default(DEFAULT_POOL.samples),
-  firstSeed: z.int().nonnegative().default(DEFAULT_POOL.firstSeed),
-  /** G: responses to each prompt. */
-  group: z.int().min(2).default(8),
+  ...commonFields,
+  ...tokenFields,
   /** λ of each reward; 0 leaves it out, and with the last one that looks at videos their drawing. */
   rewards: rewardWeightsSchema.prefault(PAPER_REWARDS.stage1),
-  /** What ROUGE-L compares with: the sample's reference caption (the paper), or all paraphrases of the right event. */
-  references: z.enum(["caption", "paraphrases"]).default("caption"),
-  /** CLIP looks at every so many frames. */
-  clipEveryFrames: z.int().positive().default(2),
-  /** Sum the rewards and normalise the sum in the group, or normalise each first (GDPO). */
-  advantageOrder: z.enum(["sum-then-normalize", "normalize-then-sum"]).default("sum-then-normalize"),
-  advantageRule: z
-    .enum(Object.keys(ADVANTAGE_RULES) as [keyof typeof ADVANTAGE_RULES, ...(keyof typeof ADVANTAGE_RULES)[]])
-    .default("flow-grpo"),
-  loss: z.enum(TOKEN_LOSSES).default("grpo"),
-  ratioLevel: z.enum(["token", "sequence"]).default("token"),
-  epsilonLow: z.number().positive().default(0.2),
-  epsilonHigh: z.number().positive().default(0.2),
   /** Weight of the KL estimate. */
   beta: z.number().min(0).default(0.004),
-  temperature: z.number().positive().default(1),
-  /** Optimizer updates on the responses of one rollout. */
-  updatesPerRollout: z.int().positive().default(1),
-  /** Parts of the batch whose gradients are added up; divides the batch. */
-  accumulate: z.int().positive().default(1),
   loraRank: z.int().positive().default(8),
   loraAlpha: z.number().positive().default(32),
-  /** Places of a prompt and of a response. */
-  promptLength: z.int().positive().default(112),
-  maxNewTokens: z.int().positive().default(64),
   /** Denoising steps of the videos that are rewarded; default the suite's. */
   drawSteps: z.int().positive().optional(),
   /** Held-out samples that are answered greedily at sheet time. */
   heldOut: z.int().nonnegative().default(64),
+  /** The first so many of them are also drawn, by the frozen video model. */
+  heldOutVideos: z.int().nonnegative().default(8),
 });
 
-/** Metrics that the graph gives, under TRL's names. */
-const GRAPH_METRICS = {
-  loss: "loss",
-  policyLoss: "policy_loss",
-  kl: "kl",
-  clipLow: "clip_ratio/low_mean",
-  clipHigh: "clip_ratio/high_mean",
-  clipRegion: "clip_ratio/region_mean",
-  clipLowMin: "clip_ratio/low_min",
-  clipHighMax: "clip_ratio/high_max",
-  gradientNorm: "grad_norm",
-} as const;
+/** KL alarm: nats a token. */
+const KL_MOST = 0.2;
 
 /** Prepares the task `joint-grpo-1`. */
 export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
   const settings = settingsSchema.parse(recipe.settings);
-  const { group, beta, temperature, accumulate } = settings;
+  const { group, temperature, maxNewTokens } = settings;
   const { threads, batch: promptCount } = recipe;
   const suite = await loadSuite(settings.suite);
   const lora = qwenLora({ rank: settings.loraRank, alpha: settings.loraAlpha });
   const policy = await CaptionPolicy.open(suite, { lora, threads });
-  const { config } = policy;
-  const sizes: ReplaySizes = {
-    prompts: promptCount / accumulate,
-    samples: group,
-    promptLength: settings.promptLength,
-    completionLength: settings.maxNewTokens,
-  };
-
-  // The loss. Old and reference log-probabilities come from `replay`, which is the same forward at the same batch shape.
-  const example = policy.prompt(heldOutSamples(1)[0]!);
-  const params = new Params({ lora });
-  const trace = (scope: Params) =>
-    captionLogProbs(scope, config, example.grid, example.patches.shape[1]!, sizes, temperature);
-  const logProb = trace(params);
-  const { shape } = logProb;
-  const inputs = {
-    logProb,
-    oldLogProb: input("oldLogProb", shape),
-    ...(beta > 0 && { referenceLogProb: input("referenceLogProb", shape) }),
-    mask: input("completionMask", shape, "i32"),
-    advantages: input("advantages", [shape[0]!]),
-    tokenCount: input("tokenCount", []),
-  };
-  const lossOptions = {
-    kind: settings.loss,
-    level: settings.ratioLevel,
-    epsilonLow: settings.epsilonLow,
-    epsilonHigh: settings.epsilonHigh,
-    maxLength: settings.maxNewTokens,
-  };
-  const { loss, ratio, kl, clipLow, clipHigh, clipRegion, clipLowMin, clipHighMax } = tokenPolicyLoss(
-    inputs,
+  const learner = await CaptionLearner.open(policy, policy.prompt(heldOutSamples(1)[0]!), {
+    ...settings,
+    lora,
+    prompts: promptCount,
+    threads,
+  });
+  const fresh = initQwen(policy.config, stepKey(recipe.seed, 0, "lora"), { lora });
+  const step = await compileAdapterStep(
     {
-      ...lossOptions,
-      beta,
-    },
-  );
-  const { loss: policyLoss } = tokenPolicyLoss(inputs, { ...lossOptions, beta: 0 });
-  const trained = new Map([...params.tensors].filter(([name]) => isAdapterName(name)));
-  const fresh = initQwen(config, stepKey(recipe.seed, 0, "lora"), { lora });
-  const step = await compileTrainStep(
-    {
-      loss,
-      params: trained,
-      metrics: { policyLoss, kl, ratio, clipLow, clipHigh, clipRegion, clipLowMin, clipHighMax },
+      params: learner.params,
       optimizer: optimizerOf(recipe),
       clipNorm: recipe.optimizer.clipNorm,
-      ema: true,
-      accumulate,
+      threads,
+      stepCount: context.resumed?.optimizerSteps ?? 0,
     },
-    firstValues(trained, context, await initFile(recipe, context, "vlm"), fresh),
-    { threads, weights: policy.binding, stepCount: context.resumed?.optimizerSteps ?? 0 },
+    firstValues(learner.params, context, await initFile(recipe, context, "vlm"), fresh),
   );
-  const replayGraph = await compile(
-    { logProb: trace(new Params({ lora })) },
-    { threads, weights: policy.binding, forTraining: true },
-  );
-  const replay = async (feeds: Feeds, adapters: Feeds): Promise<NdArray> =>
-    (await replayGraph.run({ ...feeds, ...adapters }))["logProb"]!;
+  const alarms = new GrpoAlarms({
+    settings: settings.alarms,
+    klMost: settings.alarms.klMost ?? KL_MOST,
+    heldMetric: settings.heldOutVideos > 0 ? "videoEventAccuracy" : "captionEventAccuracy",
+    resumed: context.resumed?.state,
+  });
 
-  // Rewards.
+  // The frozen video model, which draws what is rewarded, and the rewards.
   const answerSettings = {
     ...suite.manifest.answer,
     ...(settings.drawSteps !== undefined && { steps: settings.drawSteps }),
@@ -216,113 +140,92 @@ export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
         sample,
       });
     }
-    return { rows: (await rewards.score(rollouts, { signal })).rows, drawn: clips.size };
+    const { rows } = await rewards.score(rollouts, { signal });
+    const isCut = (i: number): boolean => settings.truncated === "zero" && !responses[i]!.isFinished;
+    return { rows: rows.map((row, i) => (isCut(i) ? row.map(() => 0) : row)), drawn: clips.size };
   };
 
-  const rollOut = async (
-    at: number,
-    adapters: Feeds,
-    key: Key,
-    signal: AbortSignal | undefined,
-  ): Promise<{ prompts: CaptionPrompt[]; responses: readonly (readonly CaptionResponse[])[] }> => {
-    const samples = poolSamples(settings, recipe.seed, at * promptCount, promptCount);
-    const prompts = samples.map((sample) => policy.prompt(sample));
-    policy.setAdapters(adapters);
-    const { maxNewTokens } = settings;
-    const responses = await policy.respond(prompts, {
-      samples: group,
-      temperature,
-      maxNewTokens,
-      key,
-      signal,
-    });
-    return { prompts, responses };
-  };
+  const held = heldOutSamples(settings.heldOut);
+  const heldVideos = new HeldOutVideos(held.slice(0, settings.heldOutVideos));
+  let seen: { readonly weights: Feeds; readonly look: HeldOutLook } | undefined;
 
   return {
-    step,
+    step: {
+      get stepCount() {
+        return step.stepCount;
+      },
+      state: async () => ({ ...(await step.state()), ...alarms.state() }),
+      release: () => step.release(),
+    },
 
     async update(at, stepSettings, { signal }) {
       const key = stepKey(recipe.seed, at, "joint-grpo-1");
-      const adapters = adaptersOf(await step.state());
-      const { prompts, responses } = await rollOut(at, adapters, fold(key, "tokens"), signal);
-      const all = responses.flat();
+      let adapters = adaptersOf(await step.state());
+      policy.setAdapters(adapters);
+      const samples = poolSamples(settings, recipe.seed, at * promptCount, promptCount);
+      const prompts = samples.map((sample) => policy.prompt(sample));
+      const responses = await policy.respond(prompts, {
+        samples: group,
+        temperature,
+        maxNewTokens,
+        key: fold(key, "tokens"),
+        signal,
+      });
       const rows: (readonly number[])[] = [];
       let drawn = 0;
       for (const [p, own] of responses.entries()) {
         throwIfAborted(signal);
-        const judged = await rewardsOf(prompts[p]!.sample, own, signal);
+        const judged = await rewardsOf(samples[p]!, own, signal);
         rows.push(...judged.rows);
         drawn += judged.drawn;
       }
-      // Groups by the place of their prompt: two samples may ask the same question.
-      const groups = all.map((_, i) => Math.floor(i / group));
-      const advantages = combinedAdvantages(rows, groups, {
-        weights: rewards.weights,
-        order: settings.advantageOrder,
-        rule: ADVANTAGE_RULES[settings.advantageRule],
-      });
       const table: RewardTable = { names: rewards.names, weights: rewards.weights, rows };
+      const grouped = advantagesOf(table, settings);
+      const { advantages, live } = grouped;
       const totals = combineRewards(table, { normalise: "none" });
       const spread = prompts.map((_, p) => moments(totals.slice(p * group, (p + 1) * group)).std);
       const metrics: Record<string, number> = {
-        ...responseMetrics(all),
+        loss: 0,
+        ...responseMetrics(responses.flat()),
         ...rewardMetrics(table),
         reward: moments(totals).mean,
         reward_std: moments(spread).mean,
-        frac_reward_zero_std: groupsWithout(advantages, group) / prompts.length,
+        frac_reward_zero_std: 1 - live.length / promptCount,
         videos_drawn: drawn,
         advantages_abs_mean: moments(advantages.map(Math.abs)).mean,
       };
-      if (advantages.every((advantage) => advantage === 0)) return { loss: 0, skipped: 1, ...metrics };
 
       // From here on the state changes, so nothing stops an update half way.
       throwIfAborted(signal);
-      const tokenCount = all.reduce((sum, { tokens }) => sum + tokens.length, 0);
-      const feeds: Feeds[] = [];
-      let cachedGap = 0;
-      for (let part = 0; part < accumulate; part++) {
-        const own = [part * sizes.prompts, (part + 1) * sizes.prompts] as const;
-        const batch = replayFeeds(config, prompts.slice(...own), responses.slice(...own), sizes);
-        const oldLogProb = await replay(batch.feeds, adapters);
-        cachedGap = Math.max(cachedGap, cachedDifference(oldLogProb, responses.slice(...own).flat()));
-        feeds.push({
-          ...batch.feeds,
-          completionMask: batch.completionMask,
-          oldLogProb,
-          ...(beta > 0 && { referenceLogProb: await replay(batch.feeds, adaptersOff(adapters)) }),
-          advantages: f32(advantages.slice(own[0] * group, own[1] * group)),
-          tokenCount: f32([tokenCount / accumulate], []),
-        });
+      const rollout = await learner.begin(prompts, responses, grouped, adapters);
+      const isSkipped = rollout.parts.length === 0;
+      const rounds = isSkipped ? 0 : settings.updatesPerRollout;
+      for (let round = 0; round < rounds; round++) {
+        if (round > 0) adapters = adaptersOf(await step.state());
+        const check = round === 0 && at % settings.replayCheckEvery === 0;
+        const { sum, metrics: own } = await learner.gradient(rollout, adapters, check);
+        const moved = await step.step(sum.feeds(), stepSettings);
+        // Of several updates the last one is logged: the first has nothing but ratios of 1.
+        Object.assign(metrics, own, { grad_norm: Number(moved["gradientNorm"]!.data[0]) });
       }
-      for (let round = 0; round < settings.updatesPerRollout; round++) {
-        const out = await step.step(accumulate === 1 ? feeds[0]! : feeds, stepSettings);
-        for (const [name, logged] of Object.entries(GRAPH_METRICS))
-          metrics[logged] = (metrics[logged] ?? 0) + Number(out[name]!.data[0]) / settings.updatesPerRollout;
-        if (round === 0) {
-          const ratios = [...out["ratio"]!.data].map(Math.log);
-          metrics["log_ratio/first_max"] = Math.max(...ratios.map(Math.abs));
-        }
-      }
-      return { ...metrics, "log_ratio/cached_max": cachedGap, skipped: 0 };
+      if (!isSkipped) metrics["log_ratio/cached_max"] = rollout.cachedGap;
+      return { ...metrics, skipped: isSkipped ? 1 : 0, ...alarms.update(at + 1, metrics) };
     },
 
     /** Greedy answers to held-out samples: what no reward sees. */
-    async evaluate(weights) {
+    async evaluate(weights, at) {
       const none: Record<string, number> = {};
-      if (settings.heldOut === 0) return none;
+      if (held.length === 0) return none;
       policy.setAdapters(weights);
-      const samples = heldOutSamples(settings.heldOut);
       const responses: CaptionResponse[] = [];
-      for (let start = 0; start < samples.length; start += promptCount) {
-        const prompts = samples.slice(start, start + promptCount).map((sample) => policy.prompt(sample));
-        const { maxNewTokens } = settings;
+      for (let start = 0; start < held.length; start += promptCount) {
+        const prompts = held.slice(start, start + promptCount).map((sample) => policy.prompt(sample));
         const key = stepKey(recipe.seed, 0, "held-out");
         responses.push(
           ...(await policy.respond(prompts, { samples: 1, temperature: 0, maxNewTokens, key })).flat(),
         );
       }
-      const scores = samples.map((sample, n) => {
+      const scores = held.map((sample, n) => {
         const caption = responses[n]!.caption ?? "";
         const events = candidates(sample).map((event) => event.paraphrases);
         return {
@@ -331,56 +234,32 @@ export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
         };
       });
       const { "completions/mean_length": length, entropy, format } = responseMetrics(responses);
-      return {
+      // A response without a caption is answered by drawing its question, as the application does.
+      const captions = held.map((sample, n) => responses[n]!.caption ?? sample.question);
+      seen = { weights, look: await heldVideos.look(frozen, captions) };
+      const metrics = {
         rougeL: moments(scores.map((score) => score.rougeL)).mean,
         captionEventAccuracy: moments(scores.map((score) => score.event)).mean,
         templateRate: format!,
         lengthTokens: length!,
         entropy: entropy!,
+        ...seen.look.metrics,
       };
+      return { ...metrics, ...alarms.held(at, metrics) };
+    },
+
+    async sheet(weights, at) {
+      if (seen?.weights !== weights) return undefined;
+      return heldOutSheet(seen.look, `${recipe.name}, update ${at}: greedy captions, frozen video model`);
     },
 
     exported: (weights) => weights,
 
     async release() {
-      await replayGraph.release();
+      await learner.release();
       await policy.release();
       await frozen.release();
       await releaseRewards();
     },
   };
 };
-
-/** What TRL logs about completions. */
-function responseMetrics(responses: readonly CaptionResponse[]): Record<string, number> {
-  const lengths = responses.map(({ tokens }) => tokens.length);
-  const finished = responses.filter(({ isFinished }) => isFinished).map(({ tokens }) => tokens.length);
-  return {
-    num_tokens: lengths.reduce((sum, length) => sum + length, 0),
-    "completions/mean_length": moments(lengths).mean,
-    "completions/min_length": Math.min(...lengths),
-    "completions/max_length": Math.max(...lengths),
-    "completions/mean_terminated_length": moments(finished).mean,
-    "completions/clipped_ratio": 1 - finished.length / responses.length,
-    entropy: moments(responses.map((response) => response.entropy)).mean,
-    format: moments(responses.map((response) => (response.isWellFormed ? 1 : 0))).mean,
-  };
-}
-
-/** Groups all of whose advantages are 0. */
-function groupsWithout(advantages: readonly number[], group: number): number {
-  let count = 0;
-  for (let start = 0; start < advantages.length; start += group)
-    if (advantages.slice(start, start + group).every((advantage) => advantage === 0)) count++;
-  return count;
-}
-
-/** How far the cached decoding's log-probabilities are from those of the replay. */
-function cachedDifference(replayed: NdArray, responses: readonly CaptionResponse[]): number {
-  const width = replayed.shape[1]!;
-  let most = 0;
-  for (const [row, { logProbs }] of responses.entries())
-    for (const [t, value] of logProbs.entries())
-      most = Math.max(most, Math.abs(value - replayed.data[row * width + t]!));
-  return most;
-}

@@ -3,7 +3,8 @@
  * @module
  */
 import { readFile } from "node:fs/promises";
-import { LineCounter, parseDocument } from "yaml";
+import { dirname, join } from "node:path";
+import { LineCounter, parse, parseDocument, stringify } from "yaml";
 import { z } from "zod";
 import { VansError } from "../base/errors.ts";
 
@@ -66,6 +67,7 @@ export const TASKS = [
   "vdm",
   "joint-grpo-1",
   "joint-grpo-2",
+  "joint-grpo-all-in-one",
 ] as const;
 export type TaskName = (typeof TASKS)[number];
 
@@ -74,21 +76,66 @@ const recipeSchema = z.strictObject({ task: z.enum(TASKS), ...common });
 /** A checked recipe. */
 export type Recipe = z.infer<typeof recipeSchema>;
 
-/**
- * Reads and checks a recipe file.
- * @throws `VANS_RECIPE_INVALID` naming line and field, `VANS_RECIPE_NOT_FOUND`.
- */
-export async function readRecipe(path: string): Promise<Recipe> {
-  let text: string;
+/** Recipes that build on one another, at most; more is a circle. */
+const MOST_BASES = 8;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** `own` over `base`: mappings field by field, everything else whole; null takes a field away. */
+function merged(base: Fields, own: Fields): Record<string, unknown> {
+  const result: Record<string, unknown> = { ...base };
+  for (const [name, value] of Object.entries(own)) {
+    const before = result[name];
+    if (value === null) delete result[name];
+    // A choice of rewards is one thing: those that are not named are not asked for.
+    else if (isFields(value) && isFields(before) && name !== "rewards") result[name] = merged(before, value);
+    else result[name] = value;
+  }
+  return result;
+}
+
+async function recipeText(path: string): Promise<string> {
   try {
-    text = await readFile(path, "utf8");
+    return await readFile(path, "utf8");
   } catch (cause) {
     throw new VansError("VANS_RECIPE_NOT_FOUND", `the recipe ${path} cannot be read`, {
       cause,
       fix: "recipes lie under recipes/; give a path or a name from there",
     });
   }
-  return parseRecipe(text, path);
+}
+
+/** The fields of a recipe that builds on another, with those of all its bases below them. */
+async function withBases(path: string, own: Fields, depth: number): Promise<Fields> {
+  const { extends: base, ...fields } = own;
+  if (base === undefined) return fields;
+  const refused = (found: string): VansError =>
+    new VansError("VANS_RECIPE_INVALID", `${path} does not extend a recipe`, {
+      found,
+      fix: "extends names a recipe beside it, without .yaml",
+    });
+  if (typeof base !== "string") throw refused(`extends: ${JSON.stringify(base)}`);
+  if (depth >= MOST_BASES) throw refused(`a chain of more than ${MOST_BASES} recipes, or a circle`);
+  const basePath = join(dirname(path), base.endsWith(".yaml") ? base : `${base}.yaml`);
+  const found: unknown = parse(await recipeText(basePath));
+  if (!isFields(found)) throw refused(`${basePath} holds no fields`);
+  return merged(await withBases(basePath, found, depth + 1), fields);
+}
+
+/**
+ * Reads and checks a recipe file. A recipe with `extends: other-recipe` (a file beside it) has the fields of the other one
+ * where it does not set its own: mappings are merged, lists, values and `rewards` replaced, null takes a field away.
+ * @throws `VANS_RECIPE_INVALID` naming line and field, `VANS_RECIPE_NOT_FOUND`.
+ */
+export async function readRecipe(path: string): Promise<Recipe> {
+  const text = await recipeText(path);
+  const lines = parseDocument(text);
+  const own: unknown = lines.errors.length > 0 ? undefined : lines.toJS();
+  if (!isFields(own) || own["extends"] === undefined) return parseRecipe(text, path);
+  return parseRecipe(stringify(await withBases(path, own, 0)), `${path} with what it extends`);
 }
 
 /** Checks recipe text; `source` is used in messages. */

@@ -224,9 +224,15 @@ async function* look(
   record: (step: number, metrics: Record<string, number>) => Promise<void>,
 ): AsyncGenerator<TrainEvent> {
   const weights = averagedWeights(await task.step.state());
-  const metrics = await task.evaluate?.(weights);
+  const metrics = await task.evaluate?.(weights, step);
   if (metrics) {
-    const named = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`held.${name}`, value]));
+    const named = Object.fromEntries(
+      Object.entries(metrics).map(([name, value]) => [
+        // Alarms are named alike, whatever made them ring.
+        name.startsWith("alarm/") ? name : `held.${name}`,
+        value,
+      ]),
+    );
     await record(step, named);
     yield { type: "evaluated", step, metrics };
   }

@@ -2,7 +2,7 @@
  * What a trainable task gives the runner: a compiled step, batches, pictures, results.
  * @module
  */
-import type { StepSettings, TrainStep } from "../nn/index.ts";
+import type { StepSettings, TrainState, TrainStep } from "../nn/index.ts";
 import type { Feeds } from "../runtime/index.ts";
 import type { NdArray } from "../tensor/index.ts";
 import type { Recipe } from "./recipe.ts";
@@ -23,11 +23,19 @@ export interface TaskContext {
     | undefined;
 }
 
+/** What the runner keeps of a task: parameters, moments, averages, and whatever else a checkpoint has to hold. */
+export interface TrainedState {
+  /** Optimizer steps taken. */
+  readonly stepCount: number;
+  state(): Promise<TrainState>;
+  release(): Promise<void>;
+}
+
 /** What all tasks give. */
 interface AnyTask {
-  readonly step: TrainStep;
+  readonly step: TrainedState;
   /** Numbers on held-out training-side data, from the averaged weights; called at sheet time. */
-  evaluate?(weights: Readonly<Record<string, NdArray>>): Promise<Record<string, number>>;
+  evaluate?(weights: Readonly<Record<string, NdArray>>, step: number): Promise<Record<string, number>>;
   /** A picture of what the model does now, as PNG bytes. */
   sheet?(weights: Readonly<Record<string, NdArray>>, step: number): Promise<Uint8Array | undefined>;
   /** Weights to keep when the run is done, chosen from the averaged ones. */
@@ -38,6 +46,7 @@ interface AnyTask {
 
 /** A task that learns from data. */
 export interface SupervisedTask extends AnyTask {
+  readonly step: TrainStep;
   /** Everything that the step is fed; a pure function of the step number, so that resuming repeats nothing. */
   batch(step: number): Promise<Feeds>;
 }

@@ -2,6 +2,7 @@
  * The tasks that recipes may name.
  * @module
  */
+import { prepareJointGrpoAllInOne } from "./joint-grpo-all-in-one.ts";
 import { prepareJointGrpo1 } from "./joint-grpo-stage-1.ts";
 import { prepareJointGrpo2 } from "./joint-grpo-stage-2.ts";
 import type { TaskName } from "./recipe.ts";
@@ -18,6 +19,7 @@ const prepared: Record<TaskName, PrepareTask> = {
   i3d: prepareI3d,
   "joint-grpo-1": prepareJointGrpo1,
   "joint-grpo-2": prepareJointGrpo2,
+  "joint-grpo-all-in-one": prepareJointGrpoAllInOne,
   vae: prepareVae,
   vdm: prepareVdm,
   vlm: prepareVlm,

@@ -50,6 +50,16 @@ export interface TokenPolicyInputs {
   readonly advantages: Tensor;
   /** For `dapo` and `cispo`: number of tokens to divide by, a scalar or a number. Default: those of the mask. */
   readonly tokenCount?: Tensor | number;
+  /**
+   * Where these rows are a part of a greater batch, or some rows are left out (mask 0): what the loss divides by, so that
+   * the losses and gradients of all parts add up to those of the batch. Scalars.
+   */
+  readonly batch?: {
+    /** Completions that count; for `grpo`, `sapo` and `dr_grpo`. */
+    readonly rows: Tensor;
+    /** Their tokens; for `bnpo`, `dapo` and `cispo`. */
+    readonly tokens: Tensor;
+  };
 }
 
 /** Settings of {@link tokenPolicyLoss}. */
@@ -130,17 +140,22 @@ function reduced(
 ): Tensor {
   const masked = mul(losses, mask);
   const [batch, length] = mask.shape as [number, number];
+  const { batch: whole } = inputs;
   switch (options.kind) {
     case "grpo":
-    case "sapo":
-      return mean(div(sum(masked, { axes: [1] }), atLeastOne(sum(mask, { axes: [1] }))));
+    case "sapo": {
+      const byRow = div(sum(masked, { axes: [1] }), atLeastOne(sum(mask, { axes: [1] })));
+      return whole ? div(sum(byRow), whole.rows) : mean(byRow);
+    }
     case "bnpo":
-      return div(sum(masked), atLeastOne(sum(mask)));
-    case "dr_grpo":
-      return mul(sum(masked), 1 / (batch * (options.maxLength ?? length)));
+      return div(sum(masked), whole?.tokens ?? atLeastOne(sum(mask)));
+    case "dr_grpo": {
+      const longest = options.maxLength ?? length;
+      return whole ? div(sum(masked), mul(whole.rows, longest)) : mul(sum(masked), 1 / (batch * longest));
+    }
     case "dapo":
     case "cispo":
-      return div(sum(masked), inputs.tokenCount ?? atLeastOne(sum(mask)));
+      return div(sum(masked), whole?.tokens ?? inputs.tokenCount ?? atLeastOne(sum(mask)));
   }
 }
 

@@ -31,7 +31,7 @@ import { alreadyAdapted, withoutAdapters } from "./caption-policy.ts";
 export interface VideoCondition {
   /** Clean normalised latents `[1, C, R, h, w]`. */
   readonly references: NdArray;
-  /** `[1, L, width]` */
+  /** `[1, L, width]`, or one a row where the policy has `ownTexts`. */
   readonly context: NdArray;
   /** Of the negative text; needed unless the guidance scale is 1. */
   readonly negativeContext: NdArray;
@@ -45,6 +45,8 @@ export interface VideoPolicyOptions {
   readonly rows: number;
   /** Guidance is part of the policy; 1 has one branch and half the cost. */
   readonly guidanceScale: number;
+  /** Each row of a micro-batch has its own text; default: one for all. */
+  readonly ownTexts?: boolean;
   readonly threads: number;
 }
 
@@ -82,14 +84,14 @@ export class VideoPolicy {
 
   /** The (guided) velocity of a micro-batch as a graph over the feeds of {@link feeds}; `[rows, C, F, h, w]`. */
   trace(params: Params): Tensor {
-    const { rows, guidanceScale } = this.#options;
+    const { rows, guidanceScale, ownTexts = false } = this.#options;
     const [, channels, , height, width] = this.shape;
     const { referenceLatentFrames } = this.#suite.manifest.answer;
     const references = input("references", [1, channels, referenceLatentFrames, height, width]);
     const noisy = input("noisy", this.shape);
     const timestep = input("timestep", [1]);
     const textShape = [1, this.#suite.textEncoder.maxLength, this.config.textWidth];
-    const context = input("context", textShape);
+    const context = input("context", ownTexts ? [rows, ...textShape.slice(1)] : textShape);
     if (guidanceScale === 1)
       return ditWithReferences(params, this.config, { references, noisy, timestep, context });
     const wide = (x: Tensor): Tensor => broadcastTo(x, [rows, ...textShape.slice(1)]);
@@ -97,7 +99,7 @@ export class VideoPolicy {
       references,
       noisy: concat([noisy, noisy], 0),
       timestep,
-      context: concat([wide(context), wide(input("negativeContext", textShape))], 0),
+      context: concat([ownTexts ? context : wide(context), wide(input("negativeContext", textShape))], 0),
     });
     const [conditional, negative] = [slice(both, 0, 0, rows), slice(both, 0, rows, 2 * rows)];
     return add(negative, mul(sub(conditional, negative), guidanceScale));

@@ -24,7 +24,8 @@ const SHOWN: readonly MetricName[] = [
 
 const COLOURS = ["#2f6fde", "#d1662b", "#2e9e6b", "#9b4fc0", "#b3963c", "#c2405e"];
 const LABEL = 150;
-const WIDTH = 720;
+const WIDTH = 740;
+const RIGHT = 28;
 const LINE = 14;
 const GAP = 10;
 /** Differences beyond this share are cut off, so that one of them does not hide all others. */
@@ -45,7 +46,7 @@ export function differencePlot(comparisons: readonly SystemComparison[], kind: R
   const all = lines.flatMap(({ marks }) => marks.flatMap(({ low, high }) => [Math.abs(low), Math.abs(high)]));
   const most = Math.min(MOST, Math.max(0.02, ...all) * 1.1);
   const x = (share: number): number =>
-    LABEL + ((Math.max(-most, Math.min(most, share)) + most) / (2 * most)) * (WIDTH - LABEL - 10);
+    LABEL + ((Math.max(-most, Math.min(most, share)) + most) / (2 * most)) * (WIDTH - LABEL - RIGHT);
   let y = 24;
   const body: string[] = [];
   for (const share of [-most, -most / 2, 0, most / 2, most]) {
@@ -77,5 +78,6 @@ export function differencePlot(comparisons: readonly SystemComparison[], kind: R
     )
     .join("");
   const reference = escapeXml(comparisons[0]?.reference ?? "");
-  return `<figure><svg viewBox="0 0 ${WIDTH} ${y}" role="img" aria-label="differences to ${reference}">${body.join("")}</svg><figcaption class="legend">${legend}</figcaption></figure>`;
+  const cut = most === MOST ? `<span>cut off at ±${100 * MOST} %</span>` : "";
+  return `<figure><svg viewBox="0 0 ${WIDTH} ${y}" role="img" aria-label="differences to ${reference}">${body.join("")}</svg><figcaption class="legend">${legend}${cut}</figcaption></figure>`;
 }

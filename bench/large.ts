@@ -101,10 +101,7 @@ if (values.stage === "text-encoder") {
   const model = new BlockwiseQwen(config, stored("model.embed_tokens.weight"), { threads, weights: binding });
   const [rows, columns] = values["vlm-size"].split("x").map(Number) as [number, number];
   const rgb = Uint8Array.from({ length: 6 * rows * columns * 3 }, (_, i) => (i * 31) % 256);
-  const { patches, grid } = patchify(
-    { frameCount: 6, height: rows, width: columns, frameRateHz: 2, rgb },
-    config.vision,
-  );
+  const { patches, grid } = patchify({ frameCount: 6, height: rows, width: columns, rgb }, config.vision);
   watch.reset();
   const features = await timed("vision", () => model.features(patches, [grid]));
   result["visionPeakBytes"] = watch.bytes;
@@ -177,7 +174,7 @@ if (values.stage === "text-encoder") {
   result["finite"] = velocity.data.every((value) => Number.isFinite(value));
 } else if (values.stage === "vae") {
   const { binding } = await openPart(suite, "vae");
-  const vae = new Vae(suite.vae.config, binding, { threads });
+  const vae = new Vae(suite.vae.config, binding, { threads, mapped: true });
   const latents = random("latents", [
     1,
     16,

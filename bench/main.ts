@@ -3,10 +3,12 @@
  * @module
  */
 import { benchEngine } from "./engine.ts";
+import { benchGrpo } from "./grpo.ts";
 
 /** Each benchmark takes the arguments behind its name and returns the exit code of the process. */
 const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   engine: benchEngine,
+  grpo: benchGrpo,
 };
 
 const [name, ...args] = process.argv.slice(2);

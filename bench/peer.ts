@@ -6,7 +6,8 @@ import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:chil
 import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const SCRIPT = fileURLToPath(new URL("./peers/engine.py", import.meta.url));
+/** A script of `peers/`. */
+const scriptNamed = (name: string): string => fileURLToPath(new URL(`./peers/${name}`, import.meta.url));
 
 /** Where a Python with torch is looked for. */
 function candidates(): string[] {
@@ -31,6 +32,9 @@ export interface PeerAnswer {
   readonly cpuMs?: number;
   readonly loss?: number;
   readonly gflops?: number;
+  /** Milliseconds by part of the work, and numbers to compare. */
+  readonly parts?: Readonly<Record<string, number>>;
+  readonly checks?: Readonly<Record<string, number>>;
   readonly error?: string;
 }
 
@@ -42,10 +46,10 @@ export class Peer {
   private readonly reader: Interface;
   private complaints = "";
 
-  constructor(python: string, threads: number) {
+  constructor(python: string, threads: number, script = "engine.py") {
     this.python = python;
     const env = { ...process.env, OMP_NUM_THREADS: String(threads), VANS_PEER_THREADS: String(threads) };
-    this.child = spawn(python, [SCRIPT], { env });
+    this.child = spawn(python, [scriptNamed(script)], { env });
     this.child.stderr.on("data", (text: Buffer) => {
       this.complaints = (this.complaints + text.toString()).slice(-2000);
     });

@@ -391,4 +391,5 @@ def main():
             answer(error=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -67,7 +67,7 @@ export class VideoModel {
     const { config } = suite.vdm;
     return new VideoModel(
       suite,
-      new Vae(suite.vae.config, vae.binding, options),
+      new Vae(suite.vae.config, vae.binding, { ...options, mapped: isBlockwise }),
       isBlockwise ? new BlockwiseDit(config, bound) : new DitRunner(config, bound),
     );
   }

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   again: async () => (await import("./again.ts")).againCommand(),
   demo: async () => (await import("./demo.ts")).demoCommand(),
   suites: async () => (await import("./suites.ts")).suitesCommand(),
+  plan: async () => (await import("./plan.ts")).planCommand(),
   devices: async () => (await import("./devices.ts")).devicesCommand(),
   world: async () => (await import("./world.ts")).worldCommand(),
   evaluate: async () => (await import("./evaluate.ts")).evaluateCommand(),

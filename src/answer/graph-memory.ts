@@ -1,0 +1,114 @@
+/**
+ * What a graph needs in memory when it runs without an arena: every value lives from the node that makes it to the last
+ * node that reads it. Walks the traced graph; nothing is compiled and no weight is read.
+ * @module
+ */
+import { type Node, reachableNodes, sizeOf, type Tensor } from "../tensor/index.ts";
+
+/** How a weight is stored, as far as memory goes. */
+export type StoredAs = "f32" | "half" | "quantized";
+
+/** Bytes of one graph. */
+export interface GraphMemory {
+  /** Highest sum of values that live at the same time, outputs included, inputs and mapped weights not. */
+  readonly peakBytes: number;
+  readonly outputBytes: number;
+  /** Floating-point operations of one run. */
+  readonly flops: number;
+}
+
+/** Nodes whose output is their input under another shape. */
+const ALIASES = new Set(["reshape", "after"]);
+/** Nodes that may write over an input that nobody reads later. */
+const IN_PLACE = new Set(["add", "sub", "mul", "div", "maximum", "neg"]);
+/** As in the lowering of attention and of products with half-typed weights. */
+const FLAT_SCORE_ELEMENTS = 4_000_000;
+const WIDENED_BYTES = 4 * 2 ** 20;
+const FEW_ROWS = 2048;
+
+const bytesOf = (tensor: Tensor): number => sizeOf(tensor.shape) * (tensor.dtype === "bool" ? 1 : 4);
+
+/** Memory of the graph of these outputs. */
+export function graphMemory(
+  outputs: Readonly<Record<string, Tensor>>,
+  storedAs: (name: string) => StoredAs,
+): GraphMemory {
+  const roots = Object.values(outputs);
+  const nodes = reachableNodes(roots);
+  const owner = new Map<Node, Node>();
+  const ownerOf = (node: Node): Node => owner.get(node) ?? node;
+  const readers = new Map<Node, number>();
+  const isOutput = new Set(roots.map((tensor) => tensor.node));
+  const isGiven = (node: Node): boolean => ["input", "parameter", "constant"].includes(node.op.name);
+  for (const node of nodes) {
+    const [first] = node.inputs;
+    if (ALIASES.has(node.op.name) && first && !isGiven(first.node)) owner.set(node, ownerOf(first.node));
+    for (const one of new Set(node.inputs.map((input) => ownerOf(input.node))))
+      readers.set(one, (readers.get(one) ?? 0) + 1);
+    if (isOutput.has(node)) readers.set(ownerOf(node), Number.POSITIVE_INFINITY);
+  }
+  const size = new Map<Node, number>();
+  let live = 0;
+  let peak = 0;
+  let flops = 0;
+  for (const node of nodes) {
+    flops += node.op.flops(node);
+    if (isGiven(node)) continue;
+    const inputs = [...new Set(node.inputs.map((input) => ownerOf(input.node)))];
+    if (!owner.has(node)) {
+      const own = node.types.reduce((total, type, i) => {
+        // Second outputs are statistics of norms, which forward graphs leave out.
+        return i === 0 ? total + sizeOf(type.shape) * (type.dtype === "bool" ? 1 : 4) : total;
+      }, 0);
+      const reused = IN_PLACE.has(node.op.name)
+        ? inputs.find((one) => size.get(one) === own && readers.get(one) === 1)
+        : undefined;
+      if (reused) size.set(reused, 0);
+      else live += own;
+      size.set(node, own);
+      peak = Math.max(peak, live + workspace(node, storedAs));
+    }
+    for (const one of inputs) {
+      const left = (readers.get(one) ?? 0) - 1;
+      readers.set(one, left);
+      if (left === 0) {
+        live -= size.get(one) ?? 0;
+        size.set(one, 0);
+      }
+    }
+  }
+  return { peakBytes: peak, outputBytes: roots.reduce((total, tensor) => total + bytesOf(tensor), 0), flops };
+}
+
+/** What a node holds beside its inputs and outputs while it runs. */
+function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
+  const { name } = node.op;
+  if (name === "matmul") {
+    const [x, w] = node.inputs as [Tensor, Tensor];
+    const stored = storedWeight(w.node);
+    if (stored === undefined) return 0;
+    const kind = storedAs(stored);
+    const out = sizeOf(node.types[0]!.shape) * 4;
+    if (kind === "f32") return 0;
+    // 8-bit kernels keep activations as they quantise them, a quarter of their size.
+    if (kind === "quantized") return bytesOf(x) / 2;
+    const whole = bytesOf(w);
+    const isChunked = x.rank === 2 && x.size(0) <= FEW_ROWS && whole > WIDENED_BYTES;
+    // The parts' results stand beside their concatenation.
+    return isChunked ? WIDENED_BYTES + out : whole;
+  }
+  if (name === "attention") {
+    const [q, k, v, mask] = node.inputs as [Tensor, Tensor, Tensor, Tensor | undefined];
+    const scores = sizeOf(node.types[0]!.shape.slice(0, -1)) * k.size(-2);
+    const isFlat = q.rank === 4 && !mask && q.size(1) === k.size(1) && scores > FLAT_SCORE_ELEMENTS;
+    if (isFlat) return bytesOf(q) + bytesOf(k) + bytesOf(v) + bytesOf(q);
+    return 2 * scores * 4;
+  }
+  return 0;
+}
+
+/** The parameter behind a weight, through reshapes. */
+function storedWeight(node: Node): string | undefined {
+  if (node.op.name === "parameter") return (node.attrs as { name: string }).name;
+  return ALIASES.has(node.op.name) ? storedWeight(node.inputs[0]!.node) : undefined;
+}

@@ -20,7 +20,7 @@ import type { QwenConfig } from "./config.ts";
 import { decoderLayer, groupedAttention, HIDDEN_SCORE, logitsOf } from "./decoder.ts";
 import { type Decoding, type DecodingStart, MovingInputs, startCache } from "./decoding.ts";
 import type { VisionGrid } from "./patches.ts";
-import { ropeFrequencies } from "./positions.ts";
+import { ropeTables } from "./rotary-host.ts";
 import { visionFeatures } from "./vision.ts";
 
 /** A language model that runs layer by layer; what `generate` needs of a runner. */
@@ -70,7 +70,7 @@ export class BlockwiseQwen {
     const shape = [prompts, length, text.hiddenSize];
     let x = await this.#embedded(ids!, features, shape);
     let spare: NdArray = f32(new Float32Array(x.data.length), shape);
-    const { cos, sin } = this.#angles(positionIds!, prompts, length);
+    const { cos, sin } = ropeTables(this.config, positionIds!);
     const mask = this.#promptMask(tokens!, prompts, length);
     const cache: Record<string, NdArray> = {};
     for (let layer = 0; layer < text.layerCount; layer++) {
@@ -121,7 +121,7 @@ export class BlockwiseQwen {
         let x = f32((await readRows(this.#table, ids!.data)).data as Float32Array, shape);
         const three = new Int32Array(3 * rows);
         for (let axis = 0; axis < 3; axis++) three.set(positions!.data as Int32Array, axis * rows);
-        const { cos, sin } = this.#angles({ dtype: "i32", shape: [3, rows, 1], data: three }, rows, 1);
+        const { cos, sin } = ropeTables(this.config, { dtype: "i32", shape: [3, rows, 1], data: three });
         for (let layer = 0; layer < text.layerCount; layer++) {
           const [keysName, valuesName] = [cacheName.keys(layer), cacheName.values(layer)];
           const [keys, values] = [cache[keysName]!, cache[valuesName]!];
@@ -198,28 +198,6 @@ export class BlockwiseQwen {
           next++;
         }
     return f32(rows.data as Float32Array, shape);
-  }
-
-  /** Cosine and sine of all tokens' angles, as `rotaryTables` computes them. */
-  #angles(
-    positions: NdArray,
-    rows: number,
-    length: number,
-  ): { readonly cos: NdArray; readonly sin: NdArray } {
-    const { ropeSections, headWidth } = this.config.text;
-    const frequencies = ropeFrequencies(this.config).data;
-    const half = headWidth / 2;
-    const axisOf = ropeSections.flatMap((section, axis) => new Array<number>(section).fill(axis));
-    const cos = new Float32Array(rows * length * half);
-    const sin = new Float32Array(rows * length * half);
-    for (let token = 0; token < rows * length; token++)
-      for (let j = 0; j < half; j++) {
-        const place = positions.data[axisOf[j]! * rows * length + token]!;
-        const angle = Math.fround(place * frequencies[j]!);
-        cos[token * half + j] = Math.cos(angle);
-        sin[token * half + j] = Math.sin(angle);
-      }
-    return { cos: f32(cos, [rows, length, half]), sin: f32(sin, [rows, length, half]) };
   }
 
   /** `[P, 1, group · S, S]`: later tokens and padding hidden, repeated for the queries that share a head. */

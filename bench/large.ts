@@ -65,6 +65,7 @@ async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   return last as T;
 }
 
+result["startBytes"] = watch.bytes;
 const suite = await loadSuite(values.suite, { needsFiles: false });
 async function optionsFor(
   part: QuantizablePart,

@@ -95,7 +95,9 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     const whole = bytesOf(w);
     const isChunked = x.rank === 2 && x.size(0) <= FEW_ROWS && whole > WIDENED_BYTES;
     // The parts' results stand beside their concatenation.
-    return isChunked ? WIDENED_BYTES + out : whole;
+    if (isChunked) return WIDENED_BYTES * 1.5 + out;
+    // Half-typed bytes are cut out of the file before they are widened; small matrices are widened as they lie.
+    return whole > WIDENED_BYTES ? whole * 1.5 : whole;
   }
   if (name === "attention") {
     const [q, k, v, mask] = node.inputs as [Tensor, Tensor, Tensor, Tensor | undefined];

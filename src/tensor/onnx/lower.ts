@@ -261,7 +261,7 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
         return names.get(input.node)?.[input.index] ?? bindSmall(input.node);
       });
       if (product) {
-        names.set(node, [lowerWeightProduct(emitter, given[0]!, given[2], product)]);
+        names.set(node, [lowerWeightProduct(emitter, given[0]!, given[2], product, node.inputs[0]!.size(0))]);
         continue;
       }
       names.set(node, node.op.lower(emitter, given, node));

@@ -50,7 +50,7 @@ export type SmallWeight =
 
 /** Elements that are widened at once: 4 MB of f32, which stays in the cache of a core. */
 const WIDENED_ELEMENTS = 2 ** 20;
-/** Products with more rows widen the whole weight: what that costs is small beside the product. */
+/** Products with more rows widen the whole weight: their parts would have to be joined, and the product costs more than that. */
 const FEW_ROWS = 2048;
 
 /** The stored weight that a product has on its right, if it is `x · Wᵀ` with two axes on both sides. */
@@ -65,8 +65,7 @@ export function weightOfProduct(node: Node, stored: ReadonlyMap<Node, SmallWeigh
   const weight = stored.get(w.node);
   if (!weight || transposeA || !transposeB || alpha !== 1 || x.rank !== 2 || w.rank !== 2) return undefined;
   if (isQuantized(weight)) return weight;
-  const isWorthIt = x.size(0) <= FEW_ROWS && sizeOf(weight.shape) > WIDENED_ELEMENTS;
-  return weight.dtype !== "f32" && isWorthIt ? weight : undefined;
+  return weight.dtype !== "f32" && sizeOf(weight.shape) > WIDENED_ELEMENTS ? weight : undefined;
 }
 
 /** `x · Wᵀ (+ bias)` with the weight as it is stored. */
@@ -75,8 +74,9 @@ export function lowerWeightProduct(
   x: string,
   bias: string | undefined,
   weight: SmallWeight,
+  xRows: number,
 ): string {
-  if (!isQuantized(weight)) return widened(emit, x, bias, weight);
+  if (!isQuantized(weight)) return widened(emit, x, bias, weight, xRows);
   return weight.scheme === "blocks" ? byBlocks(emit, x, bias, weight) : byRows(emit, x, bias, weight);
 }
 
@@ -85,19 +85,20 @@ function widened(
   x: string,
   bias: string | undefined,
   weight: FileRange & { readonly dtype: StoredDType; readonly shape: Shape },
+  xRows: number,
 ): string {
   const [rows, width] = weight.shape as [number, number];
-  const bytes = weight.byteLength / rows;
-  const atOnce = Math.max(1, Math.floor(WIDENED_ELEMENTS / width));
+  const atOnce = xRows > FEW_ROWS ? rows : Math.max(1, Math.floor(WIDENED_ELEMENTS / width));
+  const whole = emit.range(weight.dtype, [rows, width], weight);
+  // Widening depends on no input, so the runtime would do it for all weights before anything else. A zero that is made
+  // from the shape of x makes it wait for x.
+  const firstSize = emit.node("Shape", [x], { start: { int: 0 }, end: { int: 1 } })[0]!;
+  const zero = emit.node("Mul", [firstSize, emit.ints([0])])[0]!;
   const parts: string[] = [];
   for (let start = 0; start < rows; start += atOnce) {
-    const count = Math.min(atOnce, rows - start);
-    const part = emit.range(weight.dtype, [count, width], {
-      path: weight.path,
-      byteOffset: weight.byteOffset + start * bytes,
-      byteLength: count * bytes,
-    });
-    // The place makes equal parts of different weights different nodes; the runtime frees each after its product.
+    const from = emit.node("Add", [zero, emit.ints([start])])[0]!;
+    const end = emit.ints([Math.min(start + atOnce, rows)]);
+    const part = emit.node("Slice", [whole, from, end, emit.ints([0])])[0]!;
     const wide = emit.node("Cast", [part], { to: { int: 1 } })[0]!;
     parts.push(emit.node("Gemm", [x, wide], { transB: { int: 1 } })[0]!);
   }

@@ -1,0 +1,244 @@
+/**
+ * What one training step of a large recipe needs in memory, block by block with recomputation: from configurations and the
+ * gradient graphs themselves.
+ * @module
+ */
+import { existsSync } from "node:fs";
+import { z } from "zod";
+import { graphMemory } from "../answer/graph-memory.ts";
+import { BASE_BYTES } from "../answer/plan.ts";
+import { loadSuite, type Suite } from "../answer/suite.ts";
+import { VansError } from "../base/errors.ts";
+import {
+  causalMask,
+  decoderLayer,
+  groupedAttention,
+  groupedMask,
+  logitsOf,
+} from "../models/qwen25vl/decoder.ts";
+import { qwenLora, qwenParameters } from "../models/qwen25vl/index.ts";
+import {
+  ditHeadWidth,
+  ditLoraTargets,
+  ditParameters,
+  latentFrameCount,
+  ropeTable,
+  vaeStride,
+} from "../models/wan/index.ts";
+import { type LoraOptions, Params } from "../nn/index.ts";
+import { crossEntropy, grad, input, mean } from "../tensor/index.ts";
+import { elementCount } from "../weights/index.ts";
+import { blockGradientGraph, vdmBlock } from "./large-lora.ts";
+import { readRecipe } from "./recipe.ts";
+
+/** Settings of the large recipes, whichever model they train. */
+export const largeSettings = z.object({
+  suite: z.string(),
+  loraRank: z.int().positive().default(8),
+  loraAlpha: z.number().positive().default(32),
+  height: z.int().positive().optional(),
+  width: z.int().positive().optional(),
+  frames: z.int().positive().optional(),
+  promptTokens: z.int().positive().default(1024),
+  answerTokens: z.int().positive().default(256),
+  group: z.int().positive().default(1),
+});
+
+/** A plan of one step. */
+export interface TrainingPlan {
+  readonly recipe: string;
+  readonly trains: "vlm" | "vdm";
+  readonly tokens: number;
+  readonly adapterParameters: number;
+  readonly parts: {
+    /** What went into each block, kept for the way back. */
+    readonly keptBytes: number;
+    /** The largest block on its way back, recomputed forward included. */
+    readonly blockBytes: number;
+    /** Loss over the vocabulary. */
+    readonly headBytes: number;
+    /** Adapters, their gradients and two moments. */
+    readonly adapterBytes: number;
+  };
+  readonly peakBytes: number;
+  readonly memoryBytes: number | undefined;
+  readonly fits: boolean | undefined;
+}
+
+const F32 = 4;
+
+/** The adapters of a large recipe. */
+export function largeLora(trains: "vlm" | "vdm", rank: number, alpha: number): LoraOptions {
+  return trains === "vlm" ? qwenLora({ rank, alpha }) : { rank, alpha, targets: ditLoraTargets };
+}
+
+/** Predicts the memory of one step of a recipe, by name or path. */
+export async function planTraining(
+  recipe: string,
+  options: {
+    readonly memoryBytes?: number | undefined;
+    readonly suite?: Suite;
+    readonly override?: {
+      readonly frames?: number;
+      readonly height?: number;
+      readonly width?: number;
+      readonly tokens?: number;
+    };
+  } = {},
+): Promise<TrainingPlan> {
+  const path = existsSync(recipe) ? recipe : `recipes/${recipe}.yaml`;
+  const { name, task, settings: raw } = await readRecipe(path);
+  const parsed = largeSettings.safeParse(raw);
+  if (!parsed.success)
+    throw new VansError("VANS_RECIPE_INVALID", `${name} names no suite to plan for`, {
+      found: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "),
+      fix: "plan one of the recipes vans-3b-*",
+    });
+  const settings = parsed.data;
+  const suite = options.suite ?? (await loadSuite(settings.suite, { needsFiles: false }));
+  const trains = task === "vdm" || task === "joint-grpo-2" ? "vdm" : "vlm";
+  const lora = largeLora(trains, settings.loraRank, settings.loraAlpha);
+  const size = { ...settings, ...options.override };
+  const planned = trains === "vdm" ? vdmParts(suite, size, lora) : vlmParts(suite, size, lora);
+  const { parts, tokens, adapterParameters } = planned;
+  const peakBytes = Math.round(
+    BASE_BYTES + parts.keptBytes + Math.max(parts.blockBytes, parts.headBytes) + parts.adapterBytes,
+  );
+  const { memoryBytes } = options;
+  return {
+    recipe: name,
+    trains,
+    tokens,
+    adapterParameters,
+    parts,
+    peakBytes,
+    memoryBytes,
+    fits: memoryBytes === undefined ? undefined : peakBytes <= memoryBytes,
+  };
+}
+
+type Parts = Pick<TrainingPlan, "tokens" | "adapterParameters" | "parts">;
+
+const factorsOf = (parameters: ReadonlyMap<string, readonly number[]>): number =>
+  [...parameters].reduce(
+    (total, [name, shape]) => total + (name.includes(".lora_") ? elementCount(shape) : 0),
+    0,
+  );
+
+function vdmParts(
+  suite: Suite,
+  size: {
+    readonly frames?: number | undefined;
+    readonly height?: number | undefined;
+    readonly width?: number | undefined;
+  },
+  lora: LoraOptions,
+): Parts {
+  const { config } = suite.vdm;
+  const { answer } = suite.manifest;
+  const { space } = vaeStride(suite.vae.config);
+  const frames =
+    latentFrameCount(suite.vae.config, size.frames ?? answer.answerFrames) + answer.referenceLatentFrames;
+  const [, rows, columns] = config.patchSize;
+  const grid = {
+    frames,
+    rows: (size.height ?? answer.height) / space / rows,
+    columns: (size.width ?? answer.width) / space / columns,
+  };
+  const tokens = grid.frames * grid.rows * grid.columns;
+  const shape = [1, tokens, config.width];
+  const rope = ropeTable({ frames: 1, rows: 1, columns: 1 }, ditHeadWidth(config));
+  const half = rope.cos.shape[2]!;
+  const sized = (dims: readonly number[]) => ({
+    dtype: "f32" as const,
+    shape: dims,
+    data: new Float32Array(0),
+  });
+  const given = {
+    modulation: sized([1, 6, config.width]),
+    cos: sized([1, tokens, half]),
+    sin: sized([1, tokens, half]),
+    text: sized([1, suite.textEncoder.maxLength, config.width]),
+  };
+  const params = new Params({ lora });
+  const back = graphMemory(blockGradientGraph(params, shape, vdmBlock(config, 0, given, 0)), () => "half");
+  const adapterParameters = factorsOf(ditParameters(config, { lora }));
+  const bytes = elementCount(shape) * F32;
+  return {
+    tokens,
+    adapterParameters,
+    parts: {
+      keptBytes: config.layerCount * bytes + 2 * tokens * half * F32,
+      // Beside the block's own values: the gradient that arrived, and its weights, which gradients widen as a whole.
+      blockBytes: back.peakBytes + bytes + widenedBytes(params),
+      headBytes: 0,
+      adapterBytes: 4 * adapterParameters * F32,
+    },
+  };
+}
+
+function vlmParts(
+  suite: Suite,
+  size: { readonly promptTokens: number; readonly answerTokens: number; readonly tokens?: number },
+  lora: LoraOptions,
+): Parts {
+  const { config } = suite.vlm;
+  const { text } = config;
+  const tokens = size.tokens ?? size.promptTokens + size.answerTokens;
+  const shape = [1, tokens, text.hiddenSize];
+  const half = text.headWidth / 2;
+  const params = new Params({ lora });
+  const graph = blockGradientGraph(params, shape, (scope, x) => {
+    const mask = groupedMask(text, causalMask(tokens, undefined));
+    const angles = { cos: input("cos", [1, tokens, half]), sin: input("sin", [1, tokens, half]) };
+    return decoderLayer(scope.at("model", "layers", 0), text, x, angles, (heads) =>
+      groupedAttention(text, heads, mask),
+    );
+  });
+  const back = graphMemory(graph, () => "half");
+  const hidden = input("hidden", [size.answerTokens, text.hiddenSize]);
+  const headParams = new Params();
+  const loss = mean(
+    crossEntropy(logitsOf(headParams, config, hidden), input("labels", [size.answerTokens], "i32")),
+  );
+  const head = graphMemory({ loss, dx: grad(loss, [hidden])[0]! }, () => "half");
+  const adapterParameters = factorsOf(qwenParameters(config, { lora }));
+  const bytes = elementCount(shape) * F32;
+  // A causal mask is a constant of the graph; it is written into the model and held by the session.
+  const mask = 2 * tokens * tokens * F32;
+  return {
+    tokens,
+    adapterParameters,
+    parts: {
+      keptBytes: text.layerCount * bytes,
+      blockBytes: back.peakBytes + bytes + mask + widenedBytes(params),
+      headBytes: head.peakBytes + widenedBytes(headParams),
+      adapterBytes: 4 * adapterParameters * F32,
+    },
+  };
+}
+
+/** Bytes of a graph's base matrices in f32. */
+function widenedBytes(params: Params): number {
+  let total = 0;
+  for (const [name, tensor] of params.tensors)
+    if (tensor.rank === 2 && !name.includes(".lora_")) total += elementCount(tensor.shape) * F32;
+  return total;
+}
+
+/** The plan as text. */
+export function trainingPlanLines(plan: TrainingPlan): string[] {
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+  const { keptBytes, blockBytes, headBytes, adapterBytes } = plan.parts;
+  return [
+    `${plan.recipe}: one step over ${plan.tokens} tokens, ${(plan.adapterParameters / 1e6).toFixed(1)} M adapter parameters`,
+    `inputs of all blocks, kept   ${gigabytes(keptBytes)}`,
+    `the block on its way back    ${gigabytes(blockBytes)}`,
+    ...(headBytes > 0 ? [`loss over the vocabulary     ${gigabytes(headBytes)}`] : []),
+    `adapters, gradients, moments ${gigabytes(adapterBytes)}`,
+    `needed at once               ${gigabytes(plan.peakBytes)}`,
+    ...(plan.fits === undefined
+      ? []
+      : [plan.fits ? "fits" : `does not fit into ${gigabytes(plan.memoryBytes!)}`]),
+  ];
+}

@@ -89,7 +89,16 @@ describe("stage 1", () => {
       expect(first).toHaveProperty([name], expect.any(Number));
     expect(first!["videos_drawn"]).toBe(0);
     const held = whole.find((event) => event.type === "evaluated");
-    expect(held).toMatchObject({ metrics: { rougeL: expect.any(Number), templateRate: expect.any(Number) } });
+    expect(held).toMatchObject({
+      metrics: {
+        rougeL: expect.any(Number),
+        templateRate: expect.any(Number),
+        videoEventAccuracy: expect.any(Number),
+        motionEnergy: expect.any(Number),
+        "alarm/motion": expect.any(Number),
+      },
+    });
+    expect(whole.some((event) => event.type === "sheet")).toBe(true);
   });
 
   it("trains exactly the adapters", async () => {
@@ -140,16 +149,17 @@ describe("variants", () => {
     };
     const [metrics] = metricsOf(await run(twice, "twice"));
     expect(metrics!["log_ratio/first_max"]).toBe(0);
-    // The mean of an exact 0 and what one update changed.
+    // Of the second update: the policy has left both the rollout and the reference.
     expect(metrics!["kl"]).toBeGreaterThan(0);
+    expect(metrics!["log_ratio/std"]).toBeGreaterThan(0);
   });
 
   it("adding gradients up over prompts gives the gradient of the whole batch", async () => {
-    for (const loss of ["grpo", "dr_grpo", "dapo"]) {
+    for (const loss of ["grpo", "bnpo"]) {
       const settings = { ...tiny.settings, loss, heldOut: 0, beta: 0 };
       const one = { ...tiny, steps: 1, settings };
-      const [whole] = metricsOf(await run(one, `${loss}-1`));
-      const [parts] = metricsOf(await run({ ...one, settings: { ...settings, accumulate: 2 } }, `${loss}-2`));
+      const [whole] = metricsOf(await run({ ...one, settings: { ...settings, accumulate: 1 } }, `${loss}-1`));
+      const [parts] = metricsOf(await run(one, `${loss}-2`));
       expect(parts!["grad_norm"]! / whole!["grad_norm"]!, loss).toBeCloseTo(1, 4);
     }
   });
@@ -164,6 +174,33 @@ describe("variants", () => {
     expect(optimizerSteps).toBe(0);
     for (const [name, { data }] of Object.entries(state))
       if (name.endsWith("lora_B.weight")) expect(data.every((value) => value === 0)).toBe(true);
+  });
+
+  it("responses that are cut off get no reward, or stay outside of the loss", async () => {
+    const cut = { ...tiny.settings, maxNewTokens: 8, heldOut: 0, rewards: { "rouge-l": 1 } };
+    const one = { ...tiny, steps: 1 };
+    // Eight tokens end no answer, so all responses are cut: nothing is left of either.
+    const zero = { ...one, settings: { ...cut, truncated: "zero" } };
+    const [zeroed] = metricsOf(await run(zero, "zero"));
+    expect(zeroed).toMatchObject({ "completions/clipped_ratio": 1, reward: 0, skipped: 1 });
+    expect(zeroed!["alarm/length-saturated"]).toBe(1);
+    const masked = { ...one, settings: { ...cut, truncated: "mask" } };
+    const [left] = metricsOf(await run(masked, "mask"));
+    expect(left).toMatchObject({ "completions/clipped_ratio": 1, skipped: 1 });
+  });
+
+  it("sequence ratios and rewards normalised one by one", async () => {
+    const settings = {
+      ...tiny.settings,
+      heldOut: 0,
+      ratioLevel: "sequence",
+      loss: "dr_grpo",
+      advantageOrder: "normalize-then-sum",
+      rewards: { "rouge-l": 1, "caption-event": 0.5 },
+    };
+    const [metrics] = metricsOf(await run({ ...tiny, steps: 1, settings }, "sequence"));
+    expect(metrics!["rewards/caption-event/mean"]).toEqual(expect.any(Number));
+    expect(metrics!["grad_norm"]).toBeGreaterThan(0);
   });
 
   it("refuses prompts that are longer than their places", async () => {

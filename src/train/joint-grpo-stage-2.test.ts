@@ -7,11 +7,15 @@ import { loadSuite } from "../answer/index.ts";
 import { fold, keyFromSeed, normal } from "../base/keys.ts";
 import { initDit } from "../models/wan/index.ts";
 import { f32, type NdArray, sizeOf } from "../tensor/index.ts";
-import { adaptersOff, isAdapterName } from "./caption-policy.ts";
+import { readSafetensors } from "../weights/index.ts";
+import { greedyCaptions } from "./anchors.ts";
+import { adaptersOff, CaptionPolicy, isAdapterName } from "./caption-policy.ts";
+import { isVideoModelName } from "./joint-grpo-all-in-one.ts";
 import { prepareJointGrpo2 } from "./joint-grpo-stage-2.ts";
 import { parseRecipe, type Recipe } from "./recipe.ts";
 import { readCheckpoint, runTraining, type TrainEvent } from "./run.ts";
 import { VideoPolicy } from "./video-policy.ts";
+import { heldOutSamples } from "./world-batches.ts";
 
 const tiny = parseRecipe(
   `
@@ -32,6 +36,7 @@ settings:
   guidanceScale: 1
   clipEveryFrames: 8
   heldOut: 0
+  replayCheckEvery: 1
 optimizer: { rate: { peak: 0.001, warmupSteps: 0 }, beta2: 0.999, emaDecay: 0.9 }
 logEvery: 1
 checkpointEvery: 1
@@ -120,6 +125,34 @@ it("a second update on one rollout has ratios of its own, and a window trains it
   expect(metrics!["log_ratio/max"]).toBeGreaterThan(0);
   expect(metrics).toHaveProperty(["kl/step_0"], expect.any(Number));
   expect(metrics).not.toHaveProperty(["kl/step_1"]);
+});
+
+it("an update whose videos all get the same reward is skipped", async () => {
+  const settings = { ...tiny.settings, rewards: { "caption-event": 1 }, captions: "reference" };
+  const [metrics] = metricsOf(await run({ ...tiny, steps: 1, settings }, "flat"));
+  // All videos are drawn from one caption, so what looks at captions alone cannot tell them apart.
+  expect(metrics).toMatchObject({ frac_reward_zero_std: 1, skipped: 1, loss: 0 });
+  expect(metrics).not.toHaveProperty("grad_norm");
+  const { optimizerSteps } = await readCheckpoint(join(folder, "flat", "checkpoint.safetensors"));
+  expect(optimizerSteps).toBe(0);
+});
+
+it("on its own, from reference captions, it leaves the text as it was", async () => {
+  const suite = await loadSuite("playroom");
+  const samples = heldOutSamples(2);
+  const writer = await CaptionPolicy.open(suite, { threads: 1 });
+  const before = await greedyCaptions(writer, samples, 64);
+  const settings = { ...tiny.settings, captions: "reference" };
+  const [metrics] = metricsOf(await run({ ...tiny, steps: 1, settings }, "alone"));
+  expect(metrics!["anchors/rougeL"]).toBe(1);
+  expect(metrics!["grad_norm"]).toBeGreaterThan(0);
+  // What it made has nothing for the language model, which therefore answers as before.
+  const made = await readSafetensors(join(folder, "alone", "weights.safetensors"));
+  expect([...made.keys()].every(isVideoModelName)).toBe(true);
+  const after = await CaptionPolicy.open(await loadSuite("playroom"), { threads: 1 });
+  expect(await greedyCaptions(after, samples, 64)).toEqual(before);
+  await writer.release();
+  await after.release();
 });
 
 it("references and noise of a guided policy: off means the base model, and equal feeds give equal bits", async () => {

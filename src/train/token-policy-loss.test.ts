@@ -195,7 +195,7 @@ it.each(TOKEN_LOSSES)("%s: eight parts of one row add up to one part of eight", 
         mask: cut(mask),
         a: f32(advantages.slice(from, from + count)),
         rows: f32([rows], []),
-        tokens: f32([mask.reduce((sum, m) => sum + m, 0)], []),
+        tokens: f32([mask.reduce<number>((sum, m) => sum + m, 0)], []),
       },
     );
     return Array.from(out["gradient"]!.data, Number);
@@ -224,7 +224,7 @@ it.each(TOKEN_LOSSES)("%s: a row that is masked and not counted is as if it were
     );
     const cut = ({ data }: NdArray): NdArray => f32(Array.from(data, Number).slice(0, count * 5), [count, 5]);
     // The third row has no spread: no advantage, no place in the mask.
-    const mask = feeds.mask.data.map((m, i) => (i < 10 ? Number(m) : 0)) as Float32Array;
+    const mask = Array.from(feeds.mask.data, (m, i) => (i < 10 ? Number(m) : 0));
     const out = interpretExact(
       { loss, gradient: grad(loss, [lp])[0]! },
       {

@@ -50,7 +50,7 @@ const questions: readonly Phrasing[] = [
   { text: "what do we see next if {condition}?", style: "plain" },
   { text: "suppose {condition}. what happens then?", style: "plain" },
   { text: "now {condition}. what comes next?", style: "elliptic" },
-  { text: "imagine that {condition}. what do we see?", style: "plain" },
+  { text: "imagine that {condition}. what do we see?", style: "elliptic" },
   { text: "what if {condition}?", style: "elliptic" },
   { text: "what comes next if {condition}?", style: "plain" },
   { text: "if {condition}, what happens?", style: "plain" },

@@ -76,7 +76,7 @@ const impliedQuestions: readonly Phrasing[] = [
   { text: "what should i do next?", style: "plain" },
   { text: "what comes next here?", style: "elliptic" },
   { text: "what is the next step?", style: "plain" },
-  { text: "how do i go on from here?", style: "elliptic" },
+  { text: "how do i go on from here?", style: "plain" },
   { text: "which step follows?", style: "elliptic" },
   { text: "and now?", style: "elliptic" },
   { text: "what is next?", style: "plain" },

@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   plan: async () => (await import("./plan.ts")).planCommand(),
   devices: async () => (await import("./devices.ts")).devicesCommand(),
   world: async () => (await import("./world.ts")).worldCommand(),
+  data: async () => (await import("./data.ts")).dataCommand(),
   evaluate: async () => (await import("./evaluate.ts")).evaluateCommand(),
   train: async () => (await import("./train.ts")).trainCommand(),
   experiment: async () => (await import("./experiment.ts")).experimentCommand(),

@@ -52,16 +52,19 @@ export function parameterGroups(
   }));
 }
 
-/** The members' tensors as one. */
-export const joined = (parts: readonly Tensor[]): Tensor => concat(parts, 0);
+/** The members' tensors as one. A scalar has no axis to be joined along; it is always by itself. */
+export const joined = (parts: readonly Tensor[]): Tensor =>
+  parts.length === 1 ? parts[0]! : concat(parts, 0);
 
 /** A joined tensor as the members' own. */
 export const parted = (whole: Tensor, like: readonly Tensor[]): Tensor[] =>
-  split(
-    whole,
-    0,
-    like.map((tensor) => tensor.size(0)),
-  );
+  like.length === 1
+    ? [whole]
+    : split(
+        whole,
+        0,
+        like.map((tensor) => tensor.size(0)),
+      );
 
 /** The members' arrays as one (a copy). */
 export function joinedArray(parts: readonly NdArray[]): NdArray {

@@ -32,15 +32,16 @@ afterEach(async () => {
   expect(liveSessions()).toBe(0);
 });
 
-/** A least-squares problem: two matrices and a vector, three kinds of size. */
+/** A least-squares problem: two matrices, a vector and a scalar, four kinds of size. */
 function problem(): { loss: Tensor; params: Map<string, Tensor> } {
   const params = new Map([
     ["a", parameter("a", [4, 6])],
     ["b", parameter("b", [6, 3])],
     ["c", parameter("c", [3])],
+    ["d", parameter("d", [])],
   ]);
-  const [a, b, c] = [...params.values()] as [Tensor, Tensor, Tensor];
-  const error = sub(mul(matmul(matmul(input("x", [8, 4]), a), b), c), input("y", [8, 3]));
+  const [a, b, c, d] = [...params.values()] as [Tensor, Tensor, Tensor, Tensor];
+  const error = sub(mul(mul(matmul(matmul(input("x", [8, 4]), a), b), c), d), input("y", [8, 3]));
   return { loss: mean(mul(error, error)), params };
 }
 const draw = (name: string, shape: number[]): NdArray =>
@@ -51,7 +52,7 @@ const draw = (name: string, shape: number[]): NdArray =>
     ),
     shape,
   );
-const initial = { a: draw("a", [4, 6]), b: draw("b", [6, 3]), c: draw("c", [3]) };
+const initial = { a: draw("a", [4, 6]), b: draw("b", [6, 3]), c: draw("c", [3]), d: f32([1], []) };
 const batch = (i: number) => ({ x: draw(`x${i}`, [8, 4]), y: draw(`y${i}`, [8, 3]) });
 
 interface Exact {
@@ -171,14 +172,14 @@ describe("AdamW", () => {
 
 describe("Muon beside AdamW", () => {
   it("lowers the loss, keeps no second moment, and leaves AdamW's corrections alone", async () => {
-    const optimizer = (name: string) => (name === "c" ? ADAMW : MUON);
+    const optimizer = (name: string) => (name === "c" || name === "d" ? ADAMW : MUON);
     const step = hold(await compileTrainStep({ ...problem(), optimizer }, initial));
     const losses: number[] = [];
     for (let i = 0; i < 20; i++)
       losses.push((await step.step(batch(0), { learningRate: 0.02 }))["loss"]!.data[0]!);
     expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2);
     const state = await step.state();
-    expect(Object.keys(state).sort()).toEqual(["a", "b", "c", "m:a", "m:b", "m:c", "v:c"]);
+    expect(Object.keys(state).sort()).toEqual(["a", "b", "c", "d", "m:a", "m:b", "m:c", "m:d", "v:c", "v:d"]);
   });
 });
 

@@ -32,7 +32,11 @@ export function shownSeeds({ evaluation, rows, shownSamples }: Experiment): read
   );
   const all = Array.from({ length: least }, (_, i) => evaluation.seeds + i).filter(isPictured);
   if (all.length <= shownSamples) return all;
-  return Array.from({ length: shownSamples }, (_, i) => all[Math.floor((i * all.length) / shownSamples)]!);
+  // Kinds alternate with the seeds, so every other sample is the next but one.
+  return Array.from({ length: shownSamples }, (_, i) => {
+    const at = Math.floor((i * all.length) / shownSamples);
+    return all[all[at]! % 2 === i % 2 ? at : Math.min(at + 1, all.length - 1)]!;
+  });
 }
 
 /** Draws the sheets. A row with several seeds shows its first one. */

@@ -30,16 +30,21 @@ export function shown(value: number): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 2 ? 2 : 3);
 }
 
-const signed = (value: number): string => `${value >= 0 ? "+" : "−"}${shown(Math.abs(value))}`;
+/** What rounds to 0 has no sign of its own. */
+function signed(value: number): string {
+  const text = shown(Math.abs(value));
+  return `${value >= 0 || Number(text) === 0 ? "+" : "−"}${text}`;
+}
 
 const hours = (secs: number): string => (secs / 3600).toFixed(2);
 
 /** Rows by metrics for one kind of questions. */
 export function resultTable(report: ExperimentReport, group: ReportKind): Table {
-  const better = new Map(report.metrics.map((metric) => [metric.name, metric.better]));
+  const found = report.metrics.filter(({ name }) => report.rows.some((row) => row.metrics[group][name]));
+  const better = new Map(found.map((metric) => [metric.name, metric.better]));
   const arrows: Readonly<Record<string, string>> = { higher: " ↑", lower: " ↓" };
   return {
-    head: ["", "samples", ...report.metrics.map(({ name, better: way }) => name + (arrows[way ?? ""] ?? ""))],
+    head: ["", "samples", ...found.map(({ name, better: way }) => name + (arrows[way ?? ""] ?? ""))],
     rows: report.rows.map((row) => {
       const estimates = Object.values(row.metrics[group]) as RowEstimate[];
       const samples = Math.max(0, ...estimates.map(({ n }) => n));

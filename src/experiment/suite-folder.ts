@@ -8,7 +8,7 @@ import { SUITE_FILE, type Suite } from "../answer/suite.ts";
 import { VansError } from "../base/errors.ts";
 import { isTextEncoderName } from "../train/train-vdm.ts";
 import { asFloat32, loraName, parseLoraName, readSafetensors, writeSafetensors } from "../weights/index.ts";
-import { adapterRank, type PartResult, type PartResults, TRAINED_PARTS } from "./task-results.ts";
+import { adapterRank, isLayerOf, type PartResult, type PartResults, TRAINED_PARTS } from "./task-results.ts";
 
 /** What the new suite says about itself. */
 export interface TrainedSuiteOptions {
@@ -76,7 +76,7 @@ async function writeAdapter(folder: string, result: PartResult): Promise<object>
   const tensors: [string, { shape: readonly number[]; data: Float32Array }][] = [];
   for (const [name, tensor] of await readSafetensors(result.weights)) {
     const factor = parseLoraName(name);
-    if (!factor) continue;
+    if (!factor || !isLayerOf(result.part, factor.module)) continue;
     layers.add(factor.module);
     tensors.push([loraName(factor, { adapter: null }), { shape: tensor.shape, data: asFloat32(tensor) }]);
   }

@@ -40,7 +40,22 @@ const RESULTS: Readonly<Partial<Record<TaskName, readonly Pick<PartResult, "part
   vdm: [{ part: "vdm", kind: "full" }],
   "joint-grpo-1": [{ part: "vlm", kind: "adapter" }],
   "joint-grpo-2": [{ part: "vdm", kind: "adapter" }],
+  // Both in one file: names tell them apart.
+  "joint-grpo-all-in-one": [
+    { part: "vlm", kind: "adapter" },
+    { part: "vdm", kind: "adapter" },
+  ],
 };
+
+/** True for layers of a part, by their names in a file that may hold factors of both. */
+export function isLayerOf(part: TrainedPart, layer: string): boolean {
+  return /^blocks\./.test(layer) === (part === "vdm");
+}
+
+/** The recipe's field with an adapter's alpha. */
+function alphaField({ task }: Recipe, part: TrainedPart): "loraAlpha" | "vlmLoraAlpha" {
+  return task === "joint-grpo-all-in-one" && part === "vlm" ? "vlmLoraAlpha" : "loraAlpha";
+}
 
 /** True for tasks whose policies are a suite's models: they name the suite in their settings. */
 const startsFromSuite = (task: TaskName): boolean =>
@@ -54,29 +69,33 @@ export function trainedParts(recipe: Recipe): readonly TrainedPart[] {
       found: `task ${recipe.task}`,
       fix: `use recipes of the tasks ${Object.keys(RESULTS).join(", ")}`,
     });
-  if (startsFromSuite(recipe.task) && recipe.settings["loraAlpha"] === undefined)
-    throw new VansError(INVALID, `the recipe ${recipe.name} does not say its loraAlpha`, {
+  for (const { part, kind } of results) {
+    const field = alphaField(recipe, part);
+    if (kind === "full" || recipe.settings[field] !== undefined) continue;
+    throw new VansError(INVALID, `the recipe ${recipe.name} does not say its ${field}`, {
       why: "the suite that is made of its adapter has to say it",
-      fix: "add settings.loraAlpha (and loraRank)",
+      fix: `add settings.${field}`,
     });
+  }
   return results.map(({ part }) => part);
 }
 
 /** The results of a finished training. */
 export function resultsOf(recipe: Recipe, weights: string): PartResults {
-  const results = (RESULTS[recipe.task] ?? []).map(({ part, kind }): [TrainedPart, PartResult] => [
-    part,
-    { part, kind, weights, ...(kind === "adapter" && { alpha: Number(recipe.settings["loraAlpha"]) }) },
-  ]);
+  const results = (RESULTS[recipe.task] ?? []).map(({ part, kind }): [TrainedPart, PartResult] => {
+    const alpha = kind === "adapter" ? Number(recipe.settings[alphaField(recipe, part)]) : undefined;
+    return [part, { part, kind, weights, ...(alpha !== undefined && { alpha }) }];
+  });
   return Object.fromEntries(results);
 }
 
 /** Rank of an adapter, from the factors in its file. @throws `VANS_EXPERIMENT_RESULT` */
-export async function adapterRank({ weights }: PartResult): Promise<number> {
+export async function adapterRank({ part, weights }: PartResult): Promise<number> {
   const { tensors } = await readSafetensorsHeader(weights);
-  for (const [name, { shape }] of tensors) if (name.endsWith(".lora_A.weight")) return shape[0]!;
-  throw new VansError("VANS_EXPERIMENT_RESULT", `${weights} holds no adapter`, {
-    found: `${tensors.size} tensors, none of them named ….lora_A.weight`,
+  for (const [name, { shape }] of tensors)
+    if (name.endsWith(".lora_A.weight") && isLayerOf(part, name)) return shape[0]!;
+  throw new VansError("VANS_EXPERIMENT_RESULT", `${weights} holds no adapter of the ${part}`, {
+    found: `${tensors.size} tensors, none of them named ….lora_A.weight for it`,
   });
 }
 

@@ -175,13 +175,13 @@ export async function vdmGradients(
   const end = await sessions.run(
     "end",
     (params) => {
-      const tokens = named(x, "x");
-      const head = ditHead(params, config, tokens, named(e, "e"));
+      const tokens = named(x, "end.tokens");
+      const head = ditHead(params, config, tokens, named(e, "end.time"));
       const velocity = unpatchify(config, head, { ...grid, frames: grid.frames - dropFrames });
       const loss = inputs.loss(velocity, (name) => named(inputs.feeds[name]!, name));
       return { loss, dx: grad(loss, [tokens])[0]! };
     },
-    { ...inputs.feeds, x, e },
+    { ...inputs.feeds, "end.tokens": x, "end.time": e },
   );
   const gradients: Record<string, NdArray> = {};
   let dy = end["dx"]!;
@@ -281,12 +281,12 @@ export async function vlmGradients(
   const end = await sessions.run(
     "end",
     (params) => {
-      const chosen = input("hidden", [positions.length, width]);
+      const chosen = input("end.hidden", [positions.length, width]);
       const normed = rmsNorm(chosen, params.at("model", "norm").get("weight", [width]), text.epsilon);
       const loss = inputs.loss(logitsOf(params, config, normed), (name) => named(inputs.feeds[name]!, name));
       return { loss, dx: grad(loss, [chosen])[0]! };
     },
-    { ...inputs.feeds, hidden: f32(hidden, [positions.length, width]) },
+    { ...inputs.feeds, "end.hidden": f32(hidden, [positions.length, width]) },
   );
   const arrived = new Float32Array(length * width);
   for (const [i, place] of positions.entries())

@@ -3,12 +3,17 @@
  * Run: npx tsx scripts/build-suite.ts [--vlm runs/…] [--vdm runs/…] [--vae runs/…]
  * Or: npx tsx scripts/build-suite.ts --judges
  * to add or replace the judges alone (the CLIP that evaluates, I3D); all other parts stay as they are.
+ * Or: npx tsx scripts/build-suite.ts --adapters --base suites/playroom-sft [--vlm runs/…] [--vdm runs/…] --out suites/…
+ * for a base suite with the adapters of finished runs; --whole copies the base suite's files beside them. Its page
+ * (README.md) stays where there is one.
  */
 import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { measureDomain } from "../src/answer/domain.ts";
+import { loadSuite } from "../src/answer/index.ts";
+import { type PartResult, writeTrainedSuite } from "../src/experiment/index.ts";
 import { type Clip, readClip, writeMp4 } from "../src/media/index.ts";
 import { decodeLatents, encodeMoments } from "../src/models/wan/index.ts";
 import { Params } from "../src/nn/index.ts";
@@ -35,6 +40,12 @@ const { values } = parseArgs({
     "clip-eval": { type: "string", default: "runs/playroom-clip-eval" },
     i3d: { type: "string", default: "runs/playroom-i3d" },
     judges: { type: "boolean", default: false },
+    adapters: { type: "boolean", default: false },
+    base: { type: "string", default: "suites/playroom-sft" },
+    whole: { type: "boolean", default: false },
+    "vlm-alpha": { type: "string", default: "32" },
+    "vdm-alpha": { type: "string", default: "64" },
+    about: { type: "string" },
     vlm: { type: "string", default: "runs/playroom-vlm-2-sft" },
     out: { type: "string", default: "suites/playroom" },
   },
@@ -101,6 +112,32 @@ async function writeJudges(out: string) {
     judges["i3d"] = files("i3d");
   }
   return judges;
+}
+
+if (values.adapters) {
+  // Runs that are not named are not part of it, whatever a full build would take.
+  const named = new Set(process.argv.slice(2));
+  const parts = (["vlm", "vdm"] as const).filter(
+    (part) => named.has(`--${part}`) || [...named].some((word) => word.startsWith(`--${part}=`)),
+  );
+  const base = await loadSuite(values.base);
+  const results = parts.map((part): [string, PartResult] => [
+    part,
+    {
+      part,
+      kind: "adapter",
+      weights: join(values[part], "weights.safetensors"),
+      alpha: Number(values[`${part}-alpha`]),
+    },
+  ]);
+  await writeTrainedSuite(values.out, base, Object.fromEntries(results), {
+    name: basename(values.out),
+    about:
+      values.about ?? `${base.name} with adapters of ${parts.map((part) => values[part]).join(" and ")}.`,
+    version: base.manifest.version,
+    whole: values.whole,
+  });
+  process.exit();
 }
 
 if (values.judges) {

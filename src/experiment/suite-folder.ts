@@ -2,8 +2,8 @@
  * Suites made of trained parts: a base suite's files, with adapters beside them or weights in their place.
  * @module
  */
-import { copyFile, link, mkdir, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, extname, join, relative, sep } from "node:path";
+import { copyFile, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
 import { SUITE_FILE, type Suite } from "../answer/suite.ts";
 import { VansError } from "../base/errors.ts";
 import { isTextEncoderName } from "../train/train-vdm.ts";
@@ -42,6 +42,18 @@ export async function writeTrainedSuite(
         fix: "start from the suite that they were trained on",
       },
     );
+  if (resolve(folder) === resolve(base.folder))
+    throw new VansError(
+      "VANS_EXPERIMENT_BASE",
+      "a suite cannot take the place of the one that it is made of",
+      {
+        asked: folder,
+        fix: "give another folder",
+      },
+    );
+  const card = "README.md";
+  // Someone may have written it.
+  const page = await readFile(join(folder, card), "utf8").catch(() => undefined);
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const adapters: object[] = [];
@@ -51,8 +63,7 @@ export async function writeTrainedSuite(
   }
   const isWhole = options.whole === true || Object.values(parts).some(({ kind }) => kind === "full");
   const { name, about, answer, version } = options;
-  const card = "README.md";
-  await writeFile(join(folder, card), `# ${name}\n\n${about}\n\nMade from the suite ${base.name}.\n`);
+  await writeFile(join(folder, card), page ?? `# ${name}\n\n${about}\n\nMade from the suite ${base.name}.\n`);
   const own = { name, about, adapters, card, ...(version !== undefined && { version }) };
   const described = isWhole
     ? {
@@ -110,7 +121,7 @@ async function wholeParts(folder: string, base: Suite, parts: PartResults): Prom
     await mkdir(join(folder, name), { recursive: true });
     const placed = async (path: string): Promise<string> => {
       const at = `${name}/${basename(path)}`;
-      await place(join(base.folder, path), join(folder, at));
+      await place(base.at(path), join(folder, at));
       return at;
     };
     const weights: string[] = [];

@@ -99,7 +99,11 @@ if (values.stage === "text-encoder") {
   const { quantized } = await optionsFor("vlm");
   const { binding, stored } = await openPart(suite, "vlm", { quantized: quantized.vlm });
   const { config } = suite.vlm;
-  const model = new BlockwiseQwen(config, stored("model.embed_tokens.weight"), { threads, weights: binding });
+  const model = new BlockwiseQwen(config, stored("model.embed_tokens.weight"), {
+    threads,
+    weights: binding,
+    hasOwnHead: quantized.vlm !== undefined,
+  });
   const [rows, columns] = values["vlm-size"].split("x").map(Number) as [number, number];
   const rgb = Uint8Array.from({ length: 6 * rows * columns * 3 }, (_, i) => (i * 31) % 256);
   const { patches, grid } = patchify({ frameCount: 6, height: rows, width: columns, rgb }, config.vision);

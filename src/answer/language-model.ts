@@ -69,7 +69,10 @@ export class LanguageModel {
     const { config } = suite.vlm;
     const bound = { ...options, weights: binding, lora };
     const runner = isBlockwise
-      ? new BlockwiseQwen(config, stored("model.embed_tokens.weight"), bound)
+      ? new BlockwiseQwen(config, stored("model.embed_tokens.weight"), {
+          ...bound,
+          hasOwnHead: quantized?.vlm !== undefined,
+        })
       : new QwenRunner(config, bound);
     return new LanguageModel(runner, tokenizer);
   }

@@ -182,10 +182,17 @@ function packedBytes(
   chosen: RegExp,
 ): number {
   if (to === undefined) return 0;
+  return quantizedBytes(
+    new Map([...table].filter(([name]) => isQuantizable(part, name) && chosen.test(name))),
+    to,
+  );
+}
+
+/** Bytes of matrices once they are quantised. */
+function quantizedBytes(table: TensorTable, to: QuantizationName): number {
   const how = QUANTIZATIONS[to];
   let total = 0;
-  for (const [name, { shape }] of table) {
-    if (!isQuantizable(part, name) || !chosen.test(name)) continue;
+  for (const { shape } of table.values()) {
     const count = elementCount(shape);
     total +=
       (count * how.bits) / 8 + (how.scheme === "rows" ? shape[0]! * F32 : (count / how.blockSize) * F32);
@@ -243,7 +250,14 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
   const held = 2 * length * width * F32 + length * text.headWidth * F32 + patches * width;
   const layerPacked = packedBytes("vlm", table, quantized.vlm, /^model\.layers\.0\./);
   const logits = { weight: table.get("model.embed_tokens.weight")!, bytes: text.vocabularySize * F32 };
-  const tied = logits.weight.dtype === "F32" ? 0 : 4 * 2 ** 20 + 2 * logits.bytes;
+  const headTable = new Map([["model.layers.0.head_proj.weight", logits.weight]]);
+  // A quantised head is a matrix of its own; a half-typed one is widened in parts.
+  const tied =
+    quantized.vlm === undefined
+      ? logits.weight.dtype === "F32"
+        ? 0
+        : 6 * 2 ** 20 + 2 * logits.bytes
+      : quantizedBytes(headTable, quantized.vlm) + logits.bytes;
   return [
     {
       stage: "vision",

@@ -2,7 +2,8 @@
  * Parts of a suite in 4 or 8 bits: where their files lie, and making them.
  * @module
  */
-import { stat } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { CompileOptions } from "../runtime/index.ts";
@@ -13,12 +14,27 @@ import { neededTensors, partNaming } from "./suite-weights.ts";
 /** Parts with linear layers that are worth it. */
 export type QuantizablePart = "vlm" | "textEncoder" | "vdm";
 
-/** Where a quantised part lies: `$VANS_CACHE` or `~/.cache/vans`, by suite, version, part and type. */
-export function quantizedPath(suite: Suite, part: QuantizablePart, to: QuantizationName): string {
+/** Name of the last layer of the language model. */
+const HEAD = "lm_head.weight";
+
+/**
+ * Where a quantised part lies: `$VANS_CACHE` or `~/.cache/vans`, by suite, part, type, and what the original files are (other
+ * files under the same name are another part).
+ */
+export async function quantizedPath(
+  suite: Suite,
+  part: QuantizablePart,
+  to: QuantizationName,
+): Promise<string> {
   const cache =
     process.env["VANS_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "vans");
-  const { name, version } = suite.manifest;
-  return join(cache, "quantized", `${name}-${version}`, `${part}.${to}.safetensors`);
+  const hash = createHash("sha256");
+  for (const path of suite[part].weights) {
+    const found = await stat(path);
+    hash.update(JSON.stringify([await realpath(path), found.size, found.mtimeMs]));
+  }
+  const name = `${part}.${to}.${hash.digest("hex").slice(0, 12)}.safetensors`;
+  return join(cache, "quantized", suite.name, name);
 }
 
 /** Matrices of linear layers in the blocks of a model; tables that are looked up, first and last layers stay as they are. */
@@ -66,13 +82,16 @@ export async function quantizePart(
     readonly onProgress?: (done: number, total: number) => void;
   } = {},
 ): Promise<string> {
-  const path = quantizedPath(suite, part, to);
+  const path = await quantizedPath(suite, part, to);
   if (await stat(path).catch(() => undefined)) return path;
   const needed = neededTensors(suite, part);
   const [first] = suite[part].weights as [string];
   const source = inNaming(await openWeights(first), partNaming(suite, part));
   await writeQuantized(path, source, to, {
     isChosen: (name) => needed.has(name) && isQuantizable(part, name),
+    // The table that tokens are looked up in stays as it is; its other role, the last layer, gets a matrix of its own.
+    ...(part === "vlm" &&
+      suite.vlm.config.text.tiesEmbeddings && { alsoAs: { "model.embed_tokens.weight": HEAD } }),
     ...options,
   });
   return path;

@@ -99,7 +99,8 @@ export async function openPart(
   const tensors = new Map<string, Bound>(stored);
   if (options.quantized !== undefined) {
     const file = await openWeights(options.quantized);
-    for (const [name, weight] of quantizedWeights(file)) if (needed.has(name)) tensors.set(name, weight);
+    for (const [name, weight] of quantizedWeights(file))
+      if (needed.has(name) || name === "lm_head.weight") tensors.set(name, weight);
   }
   const reports = [report];
   let lora: LoraOptions | undefined;

@@ -150,6 +150,8 @@ const FORMAT = "vans-quantized-1";
 export interface WriteQuantizedOptions {
   /** Matrices to quantise; the others are left out of the file and taken from the original. */
   readonly isChosen: (name: string, shape: readonly number[]) => boolean;
+  /** Further names under which chosen matrices are written, by the name in the source: tied weights. */
+  readonly alsoAs?: Readonly<Record<string, string>> | undefined;
   /** Called after each matrix. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -179,7 +181,14 @@ export async function writeQuantized(
     throw new VansError("VANS_WEIGHTS_QUANTIZE", `nothing in ${source.path} is to be quantised`, {
       fix: "check that the file belongs to this model",
     });
-  const sizes = (tensor: string): [number, number] => source.info(tensor).shape as [number, number];
+  for (const [from, to] of Object.entries(options.alsoAs ?? {})) {
+    const { shape } = source.info(from);
+    if (how.scheme === "rows" || shape[1]! % how.blockSize === 0) chosen.push(to);
+  }
+  const storedName = (tensor: string): string =>
+    Object.entries(options.alsoAs ?? {}).find(([, to]) => to === tensor)?.[0] ?? tensor;
+  const sizes = (tensor: string): [number, number] =>
+    source.info(storedName(tensor)).shape as [number, number];
   const scales = chosen.map((tensor): PlannedTensor => {
     const [rows, width] = sizes(tensor);
     const shape = how.scheme === "rows" ? [rows] : [rows, width / how.blockSize];
@@ -204,7 +213,7 @@ export async function writeQuantized(
         return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
       }
       const [rows, width] = sizes(tensor);
-      const result = quantizeMatrix(await source.readFloat32(tensor), rows, width, how);
+      const result = quantizeMatrix(await source.readFloat32(storedName(tensor)), rows, width, how);
       kept.set(tensor, result.scales);
       options.onProgress?.(++done, chosen.length);
       return result.packed;

@@ -23,17 +23,25 @@ import type { VisionGrid } from "./patches.ts";
 import { ropeTables } from "./rotary-host.ts";
 import { visionFeatures } from "./vision.ts";
 
+/** How a {@link BlockwiseQwen} is compiled. */
+export interface BlockwiseQwenOptions extends BlockOptions {
+  /** `lm_head.weight` is bound also where the configuration ties it to the embedding (a quantised copy). */
+  readonly hasOwnHead?: boolean;
+}
+
 /** A language model that runs layer by layer; what `generate` needs of a runner. */
 export class BlockwiseQwen {
   readonly config: QwenConfig;
   readonly #table: FileWeight | NdArray;
+  readonly #headConfig: Pick<QwenConfig, "text">;
   readonly #blocks: BlockSessions;
   readonly #prefillBlocks: BlockSessions;
 
   /** @param table the embedding, `model.embed_tokens.weight`, as it is stored */
-  constructor(config: QwenConfig, table: FileWeight | NdArray, options: BlockOptions) {
+  constructor(config: QwenConfig, table: FileWeight | NdArray, options: BlockwiseQwenOptions) {
     this.config = config;
     this.#table = table;
+    this.#headConfig = options.hasOwnHead ? { text: { ...config.text, tiesEmbeddings: false } } : config;
     this.#blocks = new BlockSessions(options);
     // A prompt is read once; what kernels keep for it would stand beside what they keep for decoding.
     this.#prefillBlocks = new BlockSessions({ ...options, keep: false });
@@ -176,7 +184,10 @@ export class BlockwiseQwen {
           const scale = params.at("model", "norm").get("weight", [text.hiddenSize]);
           const normed = rmsNorm(input("hidden", hidden.shape), scale, text.epsilon);
           return {
-            logits: reshape(logitsOf(params, this.config, normed), [hidden.shape[0]!, text.vocabularySize]),
+            logits: reshape(logitsOf(params, this.#headConfig, normed), [
+              hidden.shape[0]!,
+              text.vocabularySize,
+            ]),
           };
         },
         { hidden },

@@ -27,6 +27,8 @@ import { type DomainReason, domainReasons, reconstructionReason } from "./domain
 import { type InputFrames, readInputFrames } from "./input-frames.ts";
 import { LanguageModel, type Sight } from "./language-model.ts";
 import { fitLatentPreview, type LatentPreview } from "./latent-preview.ts";
+import { availableBytes } from "./peak-memory.ts";
+import { planMemory } from "./plan.ts";
 import { type QuantizedParts, quantizedFiles } from "./quantized-parts.ts";
 import { loadSuite, type Suite, weightBytes } from "./suite.ts";
 import { type SuiteHashes, suiteHashes } from "./suite-hashes.ts";
@@ -47,6 +49,8 @@ export interface AnswererOptions {
   readonly memory?: MemoryMode;
   /** Parts whose linear layers run in 4 or 8 bits; files are made at the first use. Default none. */
   readonly quantized?: QuantizedParts;
+  /** Bytes that a suite run block by block may plan with; default what the system has available. */
+  readonly memoryBytes?: number;
   /** Threads inside one op; default one a core. */
   readonly threads?: number;
 }
@@ -99,6 +103,7 @@ export async function openAnswerer(
   const loaded = typeof suite === "object" ? suite : await loadSuite(suite);
   const device = await chooseDevice(options.device ?? "auto", loaded);
   const memory = options.memory ?? ((await weightBytes(loaded)) > LARGE_BYTES ? "blocks" : "keep");
+  if (memory === "blocks") await requireMemory(loaded, options);
   const run = {
     device,
     ...(options.threads !== undefined && { threads: options.threads }),
@@ -112,6 +117,27 @@ export async function openAnswerer(
   ]);
   const secs = (performance.now() - started) / 1000;
   return new Answerer(loaded, device, { language, text, video }, memory, secs);
+}
+
+/**
+ * Refuses what would end in the middle of a stage.
+ * @throws `VANS_MEMORY_TOO_SMALL`
+ */
+async function requireMemory(suite: Suite, options: AnswererOptions): Promise<void> {
+  const memoryBytes = options.memoryBytes ?? availableBytes();
+  if (memoryBytes === undefined) return;
+  const { stages } = await planMemory(suite, { memoryBytes, quantized: options.quantized ?? {} });
+  const worst = stages
+    .filter((stage) => stage.fits === false)
+    .sort((a, b) => b.anonymousBytes - a.anonymousBytes)[0];
+  if (!worst) return;
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new VansError("VANS_MEMORY_TOO_SMALL", `${suite.name} does not fit into the memory that is there`, {
+    asked: `${gigabytes(worst.anonymousBytes)} for the stage ${worst.stage}`,
+    found: `${gigabytes(memoryBytes)} available`,
+    fix: `vans plan --suite ${suite.folder} --memory ${(memoryBytes / 1e9).toFixed(1)}GB finds settings that fit`,
+    data: { stage: worst.stage, neededBytes: worst.anonymousBytes, memoryBytes },
+  });
 }
 
 interface Models {

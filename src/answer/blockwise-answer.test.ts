@@ -6,6 +6,21 @@ import { expect, it } from "vitest";
 import { openAnswerer } from "./answerer.ts";
 import { writeRandomSuite } from "./testing/random-suite.ts";
 
+it("refuses to begin where a stage does not fit", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "vans-blocks-"));
+  try {
+    const suite = await writeRandomSuite(join(folder, "suite"));
+    await expect(
+      openAnswerer(suite, { device: "cpu", memory: "blocks", memoryBytes: 1e8 }),
+    ).rejects.toMatchObject({
+      code: "VANS_MEMORY_TOO_SMALL",
+      message: expect.stringContaining("vans plan"),
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 it("writes the same text and draws the same video", async () => {
   const folder = await mkdtemp(join(tmpdir(), "vans-blocks-"));
   try {

@@ -53,3 +53,21 @@ export class PeakWatch {
     return this.bytes;
   }
 }
+
+/** Bytes that a process may still take: what the system has available, or what its control group allows if that is less. */
+export function availableBytes(): number | undefined {
+  const read = (path: string): string | undefined => {
+    try {
+      return readFileSync(path, "utf8");
+    } catch {
+      return undefined;
+    }
+  };
+  const available = /^MemAvailable:\s+(\d+) kB/m.exec(read("/proc/meminfo") ?? "");
+  if (!available) return undefined;
+  const limit = Number(read("/sys/fs/cgroup/memory.max"));
+  const used = Number(read("/sys/fs/cgroup/memory.current"));
+  const ofGroup =
+    Number.isFinite(limit) && limit > 0 && Number.isFinite(used) ? limit - used : Number.POSITIVE_INFINITY;
+  return Math.min(Number(available[1]) * 1024, ofGroup);
+}

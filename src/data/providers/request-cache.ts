@@ -4,8 +4,8 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import * as z from "zod";
 import { writeFileAtomically } from "../../weights/atomic-file.ts";
 import type { AskRequest, ProviderAnswer } from "./provider.ts";
@@ -101,7 +101,9 @@ export class RequestCache {
 
   /** Notes that a request is on its way: if the process dies now, it may have been paid for without an answer. */
   async markAsked(hash: string): Promise<void> {
-    await writeFileAtomically(`${this.#path(hash)}.asked`, async () => {});
+    // A mark that a crash of the whole machine loses is no loss, so it is not forced to disk.
+    await mkdir(dirname(this.#path(hash)), { recursive: true });
+    await writeFile(`${this.#path(hash)}.asked`, "");
   }
 
   /** All kept requests, in the order of their addresses, one by one. */

@@ -12,7 +12,7 @@ import { LEDGER_NAME, type LedgerLine } from "./assemble.ts";
 
 const MAIN = fileURLToPath(new URL("../../cli/main.ts", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const VIDEOS = 6;
+const VIDEOS = 4;
 const FAULTS = {
   timeout: 8,
   rateLimit: 10,
@@ -51,7 +51,7 @@ function curateProcess(work: string, url: string): ChildProcess {
   const args = ["--import", "tsx", MAIN, "data", "curate", work, "--provider", "openai", "--base-url", url];
   return spawn(
     process.execPath,
-    [...args, "--timeout", "1.5", "--backoff", "0.01", "--price", "1,1", "--json"],
+    [...args, "--timeout", "6", "--backoff", "0.01", "--price", "1,1", "--json"],
     { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, OPENAI_API_KEY: "test" } },
   );
 }

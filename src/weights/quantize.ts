@@ -2,7 +2,7 @@
  * Weights in 4 or 8 bits, as the runtime's own kernels read them, and the file that holds them.
  *
  * `blocks` (com.microsoft MatMulNBits): every run of `blockSize` inputs of an output has one scale; q = round(w / scale)
- * + 2^(bits-1), scale = max|w| / (2^(bits-1) - 1) with the sign of no value lost. `rows` (DynamicQuantizeMatMul): one
+ * + 2^(bits-1). In 8 bits scale = max|w| / 127; in 4 bits scale = -w/8 for the w with the largest magnitude (as in ggml). `rows` (DynamicQuantizeMatMul): one
  * scale an output, signed bytes, stored transposed.
  * @module
  */
@@ -77,16 +77,17 @@ function byBlocks(
       if (value > largest) largest = value;
       else if (value < least) least = value;
     }
-    if (-least > largest) largest = -least;
-    const scale = largest / (middle - 1);
+    // Eight numbers below zero and seven above: in 4 bits the largest value takes the side with one more.
+    const scale =
+      bits === 4 ? (-least > largest ? least : largest) / -middle : Math.max(largest, -least) / (middle - 1);
     scales[block] = scale;
-    const inverse = scale > 0 ? 1 / scale : 0;
+    const inverse = scale === 0 ? 0 : 1 / scale;
     if (bits === 8) {
       for (let i = start; i < start + blockSize; i++) packed[at++] = (data[i]! * inverse + rounding) | 0;
     } else {
       for (let i = start; i < start + blockSize; i += 2) {
-        const low = (data[i]! * inverse + rounding) | 0;
-        const high = (data[i + 1]! * inverse + rounding) | 0;
+        const low = Math.min(15, (data[i]! * inverse + rounding) | 0);
+        const high = Math.min(15, (data[i + 1]! * inverse + rounding) | 0);
         packed[at++] = low | (high << 4);
       }
     }

@@ -25,6 +25,8 @@ const IN_PLACE = new Set(["add", "sub", "mul", "div", "maximum", "neg"]);
 const FLAT_SCORE_ELEMENTS = 4_000_000;
 const WIDENED_BYTES = 4 * 2 ** 20;
 const FEW_ROWS = 2048;
+/** Rows from which on MatMulNBits multiplies in f32. */
+const QUANTIZED_ROWS = 16;
 
 const bytesOf = (tensor: Tensor): number => sizeOf(tensor.shape) * (tensor.dtype === "bool" ? 1 : 4);
 
@@ -90,9 +92,9 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     const kind = storedAs(stored);
     const out = sizeOf(node.types[0]!.shape) * 4;
     if (kind === "f32") return 0;
-    // 8-bit kernels keep activations as they quantise them, a quarter of their size.
-    if (kind === "quantized") return bytesOf(x) / 2;
     const whole = bytesOf(w);
+    // For more than a few rows the kernels widen the whole matrix; for few they quantise the rows.
+    if (kind === "quantized") return x.size(-2) > QUANTIZED_ROWS ? whole : bytesOf(x) / 2;
     const isChunked = x.rank === 2 && x.size(0) <= FEW_ROWS && whole > WIDENED_BYTES;
     // The parts' results stand beside their concatenation.
     if (isChunked) return WIDENED_BYTES * 1.5 + out;

@@ -14,6 +14,8 @@ import { umt5Block } from "../models/umt5/encoder.ts";
 import { ditBlock, textKeyValue } from "../models/wan/dit-blocks.ts";
 import { ditHeadWidth } from "../models/wan/dit-config.ts";
 import { latentFrameCount, vaeStride } from "../models/wan/vae-config.ts";
+import { decodeLatents } from "../models/wan/vae-decode.ts";
+import { encodeMoments } from "../models/wan/vae-encode.ts";
 import { decodeChunk, encodeChunk } from "../models/wan/vae-stream.ts";
 import { tilesOf, VANS_TILING } from "../models/wan/vae-tiled.ts";
 import { Params } from "../nn/index.ts";
@@ -72,7 +74,7 @@ export interface MemoryPlan {
 }
 
 /** What Node, the runtime and this package take before a model is opened; measured (docs/performance.md). */
-export const BASE_BYTES = 190e6;
+export const BASE_BYTES = 170e6;
 
 const F32 = 4;
 
@@ -327,7 +329,8 @@ function textStage(suite: Suite, tables: Tables, quantized: QuantizedParts): Sta
     anonymousBytes:
       2 * elementCount(shape) * F32 +
       block.peakBytes +
-      packedBytes("textEncoder", table, quantized.textEncoder, /block\.0\./),
+      // While a block's graph is made, its matrices are there as they were read and as kernels want them.
+      2 * packedBytes("textEncoder", table, quantized.textEncoder, /block\.0\./),
     mappedBytes:
       tableBytes(table) - tableBytes(new Map([...table].filter(([name]) => name === "shared.weight"))),
     flops: block.flops * config.layerCount,
@@ -391,22 +394,24 @@ function vaeStage(suite: Suite, tables: Tables, size: Size, stage: "vae-encode" 
     : [{ start: [0, 0] as const, end: [rows, columns] as const }];
   const [first] = tiles as [(typeof tiles)[0]];
   const [tileRows, tileColumns] = [first.end[0] - first.start[0], first.end[1] - first.start[1]];
+  const pixels = tileRows * tileColumns * space * space;
+  // As the autoencoder decides between a whole clip and a stream of chunks.
+  const isWhole = F32 * 2 * config.base_dim * pixels * frames <= WHOLE_CLIP_BYTES;
+  const chunkFrames = isWhole ? frames : time;
+  const latents = isWhole ? latentFrameCount(config, frames) : 1;
   const shape = isEncode
-    ? [1, 3, time, tileRows * space, tileColumns * space]
-    : [1, config.z_dim, 1, tileRows, tileColumns];
+    ? [1, 3, chunkFrames, tileRows * space, tileColumns * space]
+    : [1, config.z_dim, latents, tileRows, tileColumns];
   const x = input("x", shape);
-  const trace = isEncode
-    ? encodeChunk(new Params(), config, x, "later")
-    : decodeChunk(new Params(), config, x, "later");
-  const result = "mean" in trace.result ? trace.result.mean : trace.result;
-  const chunk: GraphMemory = graphMemory({ y: result, ...trace.kept }, () => "f32");
+  const trace = wholeOrChunk(suite, x, isEncode, isWhole);
+  const chunk: GraphMemory = graphMemory({ y: trace.y, ...trace.kept }, () => "f32");
   const kept = Object.values(trace.kept).reduce(
     (total, tensor) => total + elementCount(tensor.shape) * F32,
     0,
   );
   const clip = 3 * frames * size.height * size.width * F32;
   const tileClip = 3 * frames * tileRows * tileColumns * space * space * F32;
-  const chunks = latentFrameCount(config, frames);
+  const chunks = isWhole ? 1 : latentFrameCount(config, frames);
   return {
     stage,
     // The clip and its blend, a tile's frames twice, the kept frames that the chunk replaces.
@@ -414,4 +419,28 @@ function vaeStage(suite: Suite, tables: Tables, size: Size, stage: "vae-encode" 
     mappedBytes: tableBytes(table),
     flops: chunk.flops * chunks * tiles.length,
   };
+}
+
+/** As in `models/wan/vae-run.ts`. */
+const WHOLE_CLIP_BYTES = 256 * 2 ** 20;
+
+function wholeOrChunk(
+  suite: Suite,
+  x: Tensor,
+  isEncode: boolean,
+  isWhole: boolean,
+): { readonly y: Tensor; readonly kept: Readonly<Record<string, Tensor>> } {
+  const { config } = suite.vae;
+  const params = new Params();
+  if (isWhole)
+    return {
+      y: isEncode ? encodeMoments(params, config, x).mean : decodeLatents(params, config, x),
+      kept: {},
+    };
+  if (isEncode) {
+    const { result, kept } = encodeChunk(params, config, x, "later");
+    return { y: result.mean, kept };
+  }
+  const { result, kept } = decodeChunk(params, config, x, "later");
+  return { y: result, kept };
 }

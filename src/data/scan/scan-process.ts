@@ -216,8 +216,11 @@ function isShown(packet: PacketEntry | undefined): boolean {
   return packet?.isShown ?? false;
 }
 
-process.once("message", (order) => {
-  watchParent();
+let isWatching = false;
+
+process.on("message", (order) => {
+  if (!isWatching) watchParent();
+  isWatching = true;
   scan(order as ScanOrder).catch((error: unknown) =>
     reply({
       kind: "error",

@@ -72,25 +72,29 @@ async function* scanInProcess(
   options: ScanOptions,
 ): AsyncGenerator<ScanEvent> {
   const { silenceSecs = 60, detailEverySecs = 0.5, signal } = options;
-  const child = startProcess();
+  const child = takeProcess();
+  let isSound = false;
   const queue: ScanReply[] = [];
   let wake: (() => void) | undefined;
   let ended: Error | undefined;
   let lastSign = performance.now();
   const awake = (): void => wake?.();
-  child.on("message", (message) => {
+  const onMessage = (message: unknown): void => {
     lastSign = performance.now();
     queue.push(message as ScanReply);
     awake();
-  });
-  child.on("exit", (code) => {
+  };
+  const onExit = (code: number | null): void => {
     ended ??= new Error(`the scanning process ended with ${code}`);
     awake();
-  });
-  child.on("error", (error) => {
+  };
+  const onError = (error: Error): void => {
     ended ??= error;
     awake();
-  });
+  };
+  child.on("message", onMessage);
+  child.on("exit", onExit);
+  child.on("error", onError);
   const watchdog = setInterval(() => {
     if (performance.now() - lastSign < silenceSecs * 1000) return;
     ended ??= timedOut("the video decoder", silenceSecs);
@@ -112,7 +116,10 @@ async function* scanInProcess(
         continue;
       }
       if (reply.kind === "error") throw new Error(reply.message);
-      if (reply.kind === "done") return;
+      if (reply.kind === "done") {
+        isSound = true;
+        return;
+      }
       if (reply.kind === "times")
         yield { type: "opened", info, timesSecs: reply.timesSecs, durationSecs: reply.durationSecs };
       if (reply.kind === "frames") {
@@ -123,8 +130,40 @@ async function* scanInProcess(
   } finally {
     clearInterval(watchdog);
     signal?.removeEventListener("abort", onAbort);
-    child.kill("SIGKILL");
+    child.off("message", onMessage);
+    child.off("exit", onExit);
+    child.off("error", onError);
+    // A process that ended its work is kept for the next video: starting one costs more than a short video.
+    if (isSound) keepProcess(child);
+    else child.kill("SIGKILL");
   }
+}
+
+/** An idle process is kept this long. */
+const IDLE_SECS = 20;
+const idle: { readonly child: ChildProcess; readonly timer: NodeJS.Timeout }[] = [];
+
+function takeProcess(): ChildProcess {
+  for (let kept = idle.pop(); kept !== undefined; kept = idle.pop()) {
+    clearTimeout(kept.timer);
+    if (!kept.child.connected || kept.child.exitCode !== null) continue;
+    kept.child.ref();
+    kept.child.channel?.ref();
+    return kept.child;
+  }
+  return startProcess();
+}
+
+function keepProcess(child: ChildProcess): void {
+  child.unref();
+  child.channel?.unref();
+  const timer = setTimeout(() => {
+    const index = idle.findIndex((kept) => kept.child === child);
+    if (index >= 0) idle.splice(index, 1);
+    child.kill("SIGKILL");
+  }, IDLE_SECS * 1000);
+  timer.unref();
+  idle.push({ child, timer });
 }
 
 function startProcess(): ChildProcess {

@@ -27,7 +27,7 @@ const AIM = 1.3;
 /** As in the engine's benchmark: threads of both sides spin for a moment after their work. */
 const REST_MS = 60;
 /** Updates before the clock counts: graphs are compiled, and adapters leave their zeros. */
-const WARM_UPDATES = 2;
+const WARM_UPDATES = 1;
 
 /**
  * How far both sides may be apart: log-probabilities of cached decoding, latents, rewards as absolute values, loss and
@@ -65,7 +65,7 @@ interface Settings {
 
 /** What a smaller update changes. */
 const SMALL = {
-  "stage-1": { batch: 1, settings: { group: 3, drawSteps: 2, maxNewTokens: 40 } },
+  "stage-1": { batch: 1, settings: { group: 3, drawSteps: 2 } },
   "stage-2": {
     batch: 1,
     settings: { group: 4, rows: 2, rolloutSteps: 4, anchorRougeL: 0, window: { size: 2, below: 2 } },
@@ -97,16 +97,14 @@ async function measureStage(
   const { threads, repeats } = settings;
   const suite = await loadSuite(settings.suite);
   const file = await readRecipe(recipeFile(RECIPES[stage]));
-  const recipe = changedRecipe(
-    file,
-    // Replays that are checked from time to time are no part of an update.
-    {
-      threads,
-      init: { vlm: null },
-      settings: { suite: suite.folder, heldOut: 0, replayCheckEvery: 1_000_000 },
-    },
-    RECIPES[stage],
-  );
+  // Replays that are checked from time to time are no part of an update.
+  const fixed = {
+    threads,
+    init: { vlm: null },
+    settings: { suite: suite.folder, heldOut: 0, replayCheckEvery: 1_000_000 },
+  };
+  const changes = settings.isSmall ? deepMerge(fixed, SMALL[stage]) : fixed;
+  const recipe = changedRecipe(file, changes, RECIPES[stage]);
   const folder = await mkdtemp(join(tmpdir(), "vans-bench-grpo-"));
   const task = await taskNamed(recipe.task)(recipe, {
     runFolder: folder,

@@ -594,6 +594,8 @@ class Suite:
 
 
 def optimizer_of(parameters, plan):
+    for p in parameters:
+        p.grad = None
     return torch.optim.AdamW(parameters, lr=plan["learningRate"], betas=(0.9, plan["beta2"]), weight_decay=plan["weightDecay"], fused=True)  # fmt: skip
 
 
@@ -709,6 +711,7 @@ def stage_2(suite, t, plan):
         for g in range(plan["groups"]):
             references = suite.vae.encode(t["inputs"][g : g + 1])
             context = suite.umt5(t["captionIds"][g : g + 1], t["captionMask"][g : g + 1])
+            clock.lap("draw")
             truth = suite.clip.images(t["truths"][g, :: plan["everyFrames"]].float())
             text = suite.clip.texts(t["clipIds"][g : g + 1])
             clock.lap("reward")
@@ -729,8 +732,9 @@ def stage_2(suite, t, plan):
                     if i + 1 < len(sigmas) - 1:
                         drift = max(drift, float((x - t[f"latents.{i + 1}"][c]).abs().max()))
                 chunks.append((references, context, kept))
+                frames = suite.vae.frames(x)
                 clock.lap("draw")
-                seen = suite.clip.images(suite.vae.frames(x)[:, :: plan["everyFrames"]].flatten(0, 1)).view(rows, -1, truth.shape[-1])
+                seen = suite.clip.images(frames[:, :: plan["everyFrames"]].flatten(0, 1)).view(rows, -1, truth.shape[-1])
                 rewards.append(torch.stack([(seen * truth).sum(-1).mean(-1), (seen * text).sum(-1).clamp(min=0).mean(-1)], 1))
                 clock.lap("reward")
     given = t["rewards"]

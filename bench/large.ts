@@ -4,7 +4,7 @@
  * npx tsx bench/large.ts --suite /tmp/random-3b --stage text-encoder [--weights 4bit|8bit|8bit-fast]
  * stages: text-encoder (512 tokens), vlm (6 frames of --vlm-size 364x644, then --tokens 32), dit (--frames 33 --height 352
  * --width 640 with 6 references; --blocks N times some blocks only), vae (decode of --frames, tiled), answer (a whole one)
- * --limit-secs S stops a stage after so long and reports the part; --json one line.
+ * --device webgpu|cuda on a machine that has one; --json one line.
  */
 import { parseArgs } from "node:util";
 import { PeakWatch } from "../src/answer/peak-memory.ts";
@@ -32,6 +32,7 @@ const { values } = parseArgs({
     length: { type: "string", default: "512" },
     repeat: { type: "string", default: "1" },
     threads: { type: "string", default: "2" },
+    device: { type: "string", default: "cpu" },
     json: { type: "boolean", default: false },
   },
 });
@@ -46,6 +47,7 @@ const random = (name: string, shape: readonly number[]): NdArray =>
     shape,
   );
 const threads = Number(values.threads);
+const device = values.device as "cpu" | "webgpu" | "cuda";
 const frames = Number(values.frames);
 const height = Number(values.height);
 const width = Number(values.width);
@@ -81,6 +83,7 @@ if (values.stage === "text-encoder") {
   const { binding, stored } = await openPart(suite, "textEncoder", { quantized: quantized.textEncoder });
   const encoder = new BlockwiseUmt5(suite.textEncoder.config, stored("shared.weight"), {
     threads,
+    device,
     weights: binding,
     keep: values.weights === undefined,
   });
@@ -101,6 +104,7 @@ if (values.stage === "text-encoder") {
   const { config } = suite.vlm;
   const model = new BlockwiseQwen(config, stored("model.embed_tokens.weight"), {
     threads,
+    device,
     weights: binding,
     hasOwnHead: quantized.vlm !== undefined,
   });
@@ -152,7 +156,12 @@ if (values.stage === "text-encoder") {
   const { binding } = await openPart(suite, "vdm", { quantized: quantized.vdm });
   const layerCount = values.blocks === undefined ? suite.vdm.config.layerCount : Number(values.blocks);
   const config = { ...suite.vdm.config, layerCount };
-  const model = new BlockwiseDit(config, { threads, weights: binding, keep: values.weights === undefined });
+  const model = new BlockwiseDit(config, {
+    threads,
+    device,
+    weights: binding,
+    keep: values.weights === undefined,
+  });
   const latentFrames = latentFrameCount(suite.vae.config, frames);
   const shape = [1, 16, latentFrames, height / 8, width / 8];
   const references = Math.min(6, latentFrames);
@@ -179,7 +188,7 @@ if (values.stage === "text-encoder") {
   result["finite"] = velocity.data.every((value) => Number.isFinite(value));
 } else if (values.stage === "vae") {
   const { binding } = await openPart(suite, "vae");
-  const vae = new Vae(suite.vae.config, binding, { threads, mapped: true });
+  const vae = new Vae(suite.vae.config, binding, { threads, device, mapped: true });
   const latents = random("latents", [
     1,
     16,

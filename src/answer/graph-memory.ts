@@ -101,6 +101,12 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     // Half-typed bytes are cut out of the file before they are widened; small matrices are widened as they lie.
     return whole > WIDENED_BYTES ? whole * 1.5 : whole;
   }
+  if (name === "conv" && node.inputs[1]!.rank === 5) {
+    // Three-dimensional convolutions gather all values under their filters first.
+    const filter = sizeOf(node.inputs[1]!.shape.slice(1));
+    const places = sizeOf(node.types[0]!.shape.slice(2));
+    return filter > node.inputs[1]!.shape[1]! ? 4 * filter * places : 0;
+  }
   if (name === "attention") {
     const [q, k, v, mask] = node.inputs as [Tensor, Tensor, Tensor, Tensor | undefined];
     const scores = sizeOf(node.types[0]!.shape.slice(0, -1)) * k.size(-2);

@@ -245,7 +245,7 @@ export async function benchGrpo(args: readonly string[]): Promise<number> {
     args: [...args],
     options: {
       only: { type: "string" },
-      suite: { type: "string", default: "playroom" },
+      suite: { type: "string", default: "playroom-sft" },
       json: { type: "string" },
       repeats: { type: "string", default: "5" },
       threads: { type: "string", default: "2" },

@@ -47,7 +47,7 @@ const { values } = parseArgs({
     "vdm-alpha": { type: "string", default: "64" },
     about: { type: "string" },
     vlm: { type: "string", default: "runs/playroom-vlm-2-sft" },
-    out: { type: "string", default: "suites/playroom" },
+    out: { type: "string", default: "suites/playroom-sft" },
   },
 });
 
@@ -96,14 +96,14 @@ async function writeJudges(out: string) {
     );
   const judges: Record<string, unknown> = {};
   if (await isThere(values["clip-eval"])) {
-    const clipTokenizer = await loadTokenizer("suites/playroom/clip/tokenizer.json");
+    const clipTokenizer = await loadTokenizer("suites/playroom-sft/clip/tokenizer.json");
     const clipRecipe = await readRecipe("recipes/playroom-clip-eval.yaml");
     await write(
       `${out}/clip-eval`,
       await weightsOf(values["clip-eval"]),
       playroomClipJson(clipRecipe.model as Record<string, number>, clipTokenizer),
     );
-    await copyFile("suites/playroom/clip/tokenizer.json", `${out}/clip-eval/tokenizer.json`);
+    await copyFile("suites/playroom-sft/clip/tokenizer.json", `${out}/clip-eval/tokenizer.json`);
     judges["clipEval"] = { ...files("clip-eval"), tokenizer: "clip-eval/tokenizer.json" };
   }
   if (await isThere(values.i3d)) {
@@ -160,8 +160,8 @@ const statistics = JSON.parse(await readFile(`${values.vdm}/latents.json`, "utf8
   mean: number[];
   std: number[];
 };
-const textTokenizer = await loadTokenizer("suites/playroom/text-encoder/tokenizer.json");
-const vlmTokenizer = await loadTokenizer("suites/playroom/vlm/tokenizer.json");
+const textTokenizer = await loadTokenizer("suites/playroom-sft/text-encoder/tokenizer.json");
+const vlmTokenizer = await loadTokenizer("suites/playroom-sft/vlm/tokenizer.json");
 const settings = vdmRecipe.settings as {
   shift: number;
   guidanceScale: number;
@@ -192,7 +192,7 @@ await write(
   await weightsOf(values.vlm),
   playroomVlmJson(vlmRecipe.model as Record<string, number>, vlmTokenizer),
 );
-const clipTokenizer = await loadTokenizer("suites/playroom/clip/tokenizer.json");
+const clipTokenizer = await loadTokenizer("suites/playroom-sft/clip/tokenizer.json");
 const clipRecipe = await readRecipe("recipes/playroom-clip.yaml");
 await write(
   `${out}/clip`,
@@ -201,7 +201,7 @@ await write(
 );
 const judges = await writeJudges(out);
 const suite = {
-  name: "playroom",
+  name: basename(out),
   version: "0.1.0",
   about:
     "Small models trained from nothing on the playroom, a simulated world of drawn clips. The architectures are those of the large suite.",

@@ -16,7 +16,7 @@ const texts = [...vocabularyCorpus(SEEDS)];
 const words = [
   ...new Set(texts.flatMap((text) => text.split(/[^a-z0-9]+/)).filter((word) => word.length > 0)),
 ].sort();
-const root = new URL("../suites/playroom/", import.meta.url).pathname;
+const root = new URL("../suites/playroom-sft/", import.meta.url).pathname;
 const tags = ["[Think]", "[/Think]", "[Ans]", "[/Ans]"];
 // A word stands mostly behind a space; the first word of a text stands without one.
 const emphasised = [...words.map((word) => ` ${word}`), ...words];

@@ -209,7 +209,7 @@ interface Problem {
 function invalid(problems: readonly Problem[], path: string): VansError {
   return new VansError("VANS_SUITE_INVALID", `${path} does not describe a suite`, {
     found: problems.map(({ field, problem }) => `${field}: ${problem}`).join("; "),
-    fix: "compare it with suites/playroom/suite.json",
+    fix: "compare it with suites/playroom-sft/suite.json",
     data: { path, problems },
   });
 }

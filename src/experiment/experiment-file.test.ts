@@ -144,15 +144,15 @@ describe("plans", () => {
 
 describe("starts", () => {
   it("a policy starts from the base suite and the adapters of its row; supervised training from the base's weights", async () => {
-    const suite = await loadSuite("playroom");
+    const suite = await loadSuite("playroom-sft");
     const options = { suite, folder: "." };
     const stage2 = await readRecipe(recipeFile("playroom-joint-grpo-2"));
     const alone = await startingFrom(stage2, {}, options);
     // The recipe's own stage 1 is not this row's.
     expect(alone.init).toEqual({});
-    expect(alone.settings["suite"]).toBe("suites/playroom");
+    expect(alone.settings["suite"]).toBe("suites/playroom-sft");
     const sft = await startingFrom(await readRecipe(recipeFile("playroom-vlm-2-sft")), {}, options);
-    expect(sft.init["vlm"]).toBe("suites/playroom/vlm/model.safetensors");
+    expect(sft.init["vlm"]).toBe("suites/playroom-sft/vlm/model.safetensors");
     const replaced = { vlm: { part: "vlm", kind: "full", weights: "x.safetensors" } } as const;
     await expect(startingFrom(stage2, replaced, options)).rejects.toThrow("cannot train on weights");
   });

@@ -61,7 +61,7 @@ describe("an experiment", () => {
     expect(trainings[0]).toMatchObject({
       step: 1,
       isDone: false,
-      recipe: { seed: 3, settings: { suite: "suites/playroom" } },
+      recipe: { seed: 3, settings: { suite: "suites/playroom-sft" } },
     });
     const events = await run(tiny());
     expect(stages(events)).toEqual(["sft-s3 before", "stage-1-s3 started", "stage-1-s3 done"]);
@@ -120,7 +120,7 @@ describe("an experiment", () => {
   });
 
   it("makes a suite of an adapter, as a reference to its base or as a whole", async () => {
-    const base = await loadSuite("playroom");
+    const base = await loadSuite("playroom-sft");
     const { trainings } = await readRunState(at(), "stage-1-s3");
     const { key, recipe } = trainings[0]!;
     const results = resultsOf(recipe as unknown as Recipe, join(at(), key, "weights.safetensors"));

@@ -11,7 +11,7 @@ import { loadTokenizer } from "../text/index.ts";
 import { sampleForSeed } from "../world/index.ts";
 import { alignedCosines, ClipScorer, textCosines } from "./clip-similarity.ts";
 
-const SUITE_CLIP = fileURLToPath(new URL("../../suites/playroom/clip", import.meta.url));
+const SUITE_CLIP = fileURLToPath(new URL("../../suites/playroom-sft/clip", import.meta.url));
 const shapeError = expect.objectContaining({ code: "VANS_METRICS_SHAPE" });
 
 /** A clip of one colour a frame. */

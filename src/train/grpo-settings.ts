@@ -12,7 +12,7 @@ import { TOKEN_LOSSES } from "./token-policy-loss.ts";
 /** Where samples come from, how they are grouped and scored. */
 export const commonFields = {
   /** Suite to start from, by name or path. */
-  suite: z.string().default("playroom"),
+  suite: z.string().default("playroom-sft"),
   /** Training samples: so many seeds from the first one on. */
   samples: z.int().positive().default(DEFAULT_POOL.samples),
   firstSeed: z.int().nonnegative().default(DEFAULT_POOL.firstSeed),

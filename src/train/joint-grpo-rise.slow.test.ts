@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 it("the reward rises in a handful of updates", async () => {
-  const suite = await loadSuite("playroom");
+  const suite = await loadSuite("playroom-sft");
   // Adapters of noise: at 0.06 fewer than half of the responses keep the format.
   const adapters = Object.entries(initQwen(suite.vlm.config, keyFromSeed(5), { lora: qwenLora() }))
     .filter(([name]) => isAdapterName(name))

@@ -16,7 +16,7 @@ task: joint-grpo-1
 seed: 3
 steps: 3
 batch: 2
-settings: { suite: playroom, group: 3, rewards: { format: 1, rouge-l: 1 }, loraRank: 2, heldOut: 2, heldOutVideos: 1, replayCheckEvery: 1 }
+settings: { suite: playroom-sft, group: 3, rewards: { format: 1, rouge-l: 1 }, loraRank: 2, heldOut: 2, heldOutVideos: 1, replayCheckEvery: 1 }
 optimizer: { rate: { peak: 0.001, warmupSteps: 0 }, beta2: 0.999, emaDecay: 0.9 }
 logEvery: 1
 checkpointEvery: 1

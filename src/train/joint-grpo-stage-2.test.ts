@@ -25,7 +25,7 @@ seed: 4
 steps: 2
 batch: 1
 settings:
-  suite: playroom
+  suite: playroom-sft
   group: 2
   rows: 2
   rolloutSteps: 3
@@ -138,7 +138,7 @@ it("an update whose videos all get the same reward is skipped", async () => {
 });
 
 it("on its own, from reference captions, it leaves the text as it was", async () => {
-  const suite = await loadSuite("playroom");
+  const suite = await loadSuite("playroom-sft");
   const samples = heldOutSamples(2);
   const writer = await CaptionPolicy.open(suite, { threads: 1 });
   const before = await greedyCaptions(writer, samples, 64);
@@ -149,14 +149,14 @@ it("on its own, from reference captions, it leaves the text as it was", async ()
   // What it made has nothing for the language model, which therefore answers as before.
   const made = await readSafetensors(join(folder, "alone", "weights.safetensors"));
   expect([...made.keys()].every(isVideoModelName)).toBe(true);
-  const after = await CaptionPolicy.open(await loadSuite("playroom"), { threads: 1 });
+  const after = await CaptionPolicy.open(await loadSuite("playroom-sft"), { threads: 1 });
   expect(await greedyCaptions(after, samples, 64)).toEqual(before);
   await writer.release();
   await after.release();
 });
 
 it("references and noise of a guided policy: off means the base model, and equal feeds give equal bits", async () => {
-  const suite = await loadSuite("playroom");
+  const suite = await loadSuite("playroom-sft");
   const policy = await VideoPolicy.open(suite, {
     loraRank: 2,
     loraAlpha: 4,

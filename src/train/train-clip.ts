@@ -21,7 +21,7 @@ import { throughVideo } from "./through-video.ts";
 import { drawSample, HELD_OUT_SEED_START, stepKey } from "./world-batches.ts";
 
 const settingsSchema = z.strictObject({
-  tokenizer: z.string().default("suites/playroom/clip/tokenizer.json"),
+  tokenizer: z.string().default("suites/playroom-sft/clip/tokenizer.json"),
   /** First frame of an answer from which images are drawn: earlier the event has hardly begun. */
   fromFrame: z.int().min(0).max(16).default(9),
   /**

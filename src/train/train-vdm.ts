@@ -28,7 +28,7 @@ import { VdmPreview } from "./vdm-preview.ts";
 import { heldOutSamples, stepKey } from "./world-batches.ts";
 
 const settingsSchema = z.strictObject({
-  tokenizer: z.string().default("suites/playroom/text-encoder/tokenizer.json"),
+  tokenizer: z.string().default("suites/playroom-sft/text-encoder/tokenizer.json"),
   /** Tokens of a caption, the end token included. */
   textLength: z.int().positive().default(16),
   /** Training samples whose latents are cached; each has five events. */

@@ -34,7 +34,7 @@ import { playroomVlmConfig, VLM_FRAMES, vlmFrames } from "./vlm-config.ts";
 import { drawSample, heldOutSamples, stepKey } from "./world-batches.ts";
 
 const settingsSchema = z.strictObject({
-  tokenizer: z.string().default("suites/playroom/vlm/tokenizer.json"),
+  tokenizer: z.string().default("suites/playroom-sft/vlm/tokenizer.json"),
   /** Share of samples shown as a still image. */
   stills: z.number().min(0).max(1).default(0.1),
 });

@@ -20,7 +20,7 @@ import { playroomVlmConfig, VLM_FRAMES, vlmFrames, vlmSequence } from "./vlm-con
 import { drawSample, heldOutSamples, stepKey } from "./world-batches.ts";
 
 const settingsSchema = z.strictObject({
-  tokenizer: z.string().default("suites/playroom/vlm/tokenizer.json"),
+  tokenizer: z.string().default("suites/playroom-sft/vlm/tokenizer.json"),
   /** Tokens of a sequence, prompt and answer; longer ones are an error. */
   length: z.int().positive().default(160),
   /** The sample's own caption, in its annotator's style; any paraphrase of the event; or any literal one. */

@@ -4,7 +4,13 @@
  */
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { isVansError, VansError } from "../base/errors.ts";
-import type { EstimatedRun, Experiment, ExperimentEvent, ExperimentStage, Plan } from "../experiment/index.ts";
+import type {
+  EstimatedRun,
+  Experiment,
+  ExperimentEvent,
+  ExperimentStage,
+  Plan,
+} from "../experiment/index.ts";
 import { interruptible } from "./interrupt.ts";
 
 const STAGES = ["train", "evaluate", "report"] as const satisfies readonly ExperimentStage[];
@@ -70,7 +76,9 @@ function list(experiment: Experiment, chosen: Plan, isJson: boolean): void {
     }
     const what =
       row.of === undefined
-        ? runs.map(({ id, needs }) => `${id}${needs.length > 0 ? ` after ${needs.join(", ")}` : ""}`).join("; ")
+        ? runs
+            .map(({ id, needs }) => `${id}${needs.length > 0 ? ` after ${needs.join(", ")}` : ""}`)
+            .join("; ")
         : `column ${row.system} of ${row.of}`;
     console.log(`${row.name.padEnd(26)} ${row.title}\n${"".padEnd(27)}${what}`);
   }
@@ -122,9 +130,11 @@ function planLines({ run, trainings, samples, isEvaluated, evaluationCoreHours }
     `${run.id}${after}`,
     ...trainings.map(
       ({ key, steps, done, coreHours }) =>
-        `  train ${key.padEnd(34)} ${done} of ${steps ?? "?"} steps`.padEnd(66) + `${shown(coreHours)} core-hours`,
+        `  train ${key.padEnd(34)} ${done} of ${steps ?? "?"} steps`.padEnd(66) +
+        `${shown(coreHours)} core-hours`,
     ),
-    `  evaluate ${samples} samples${isEvaluated ? ", done" : ""}`.padEnd(66) + `${shown(evaluationCoreHours)} core-hours`,
+    `  evaluate ${samples} samples${isEvaluated ? ", done" : ""}`.padEnd(66) +
+      `${shown(evaluationCoreHours)} core-hours`,
   ];
 }
 

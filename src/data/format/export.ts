@@ -201,7 +201,12 @@ async function writeWithClips(path: string, folder: string, rows: readonly Sampl
     },
   };
   const bytes = parquetWriteBuffer({
-    columnData: [...columnData, { name: "input", data: clips.input }, { name: "output", data: clips.output }],
+    // The types are in the schema.
+    columnData: [
+      ...columnData.map(({ name, data }) => ({ name, data })),
+      { name: "input", data: clips.input },
+      { name: "output", data: clips.output },
+    ],
     schema,
     rowGroupSize: 50,
     kvMetadata: [{ key: "huggingface", value: JSON.stringify(features) }],

@@ -5,7 +5,13 @@
  */
 import { basename } from "node:path";
 import { splitVideo } from "../src/data/index.ts";
-import { closeCodecProcesses, frameOf, readClip, type RgbImage, writeContactSheet } from "../src/media/index.ts";
+import {
+  closeCodecProcesses,
+  frameOf,
+  type RgbImage,
+  readClip,
+  writeContactSheet,
+} from "../src/media/index.ts";
 
 const [out, ...videos] = process.argv.slice(2);
 if (out === undefined || videos.length === 0) {
@@ -22,12 +28,16 @@ for (const path of videos) {
     const numbers =
       split.transitions.length === 0
         ? [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => Math.round(share * (split.frameCount - 1)))
-        : split.transitions.slice(0, 4).flatMap(({ first, last }) => [first, Math.floor((first + last) / 2), last]);
+        : split.transitions
+            .slice(0, 4)
+            .flatMap(({ first, last }) => [first, Math.floor((first + last) / 2), last]);
     const rate = split.frameCount / Math.max(split.durationSecs, 1e-3);
     const clip = await readClip(path, { timesSecs: numbers.map((number) => (number + 0.25) / rate) });
     rows.push({ label, frames: numbers.map((_, i) => frameOf(clip, i)), notes: numbers.map(String) });
   } catch (error) {
-    console.log(`${basename(path)}: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`);
+    console.log(
+      `${basename(path)}: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`,
+    );
   }
 }
 await writeContactSheet(out, { rows, maxColumns: 12, frameHeight: 110 });

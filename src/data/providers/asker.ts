@@ -144,7 +144,11 @@ export class Asker {
       this.counts.repaired++;
       return { kind: "answer", value: again.value, repaired: true };
     }
-    return { kind: "quarantine", reason: again.fault, answers: [...answers, second.text] };
+    return {
+      kind: "quarantine",
+      reason: `the answer fits no schema: ${again.fault}`,
+      answers: [...answers, second.text],
+    };
   }
 
   /** An answer out of the cache or from the provider; undefined where all attempts failed. */

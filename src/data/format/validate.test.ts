@@ -66,7 +66,7 @@ describe("validation", () => {
       expect(await faultsOf((all) => plant(all[0]!, all)), check).toContain(check);
     expect(await faultsOf((all) => all.splice(0))).toEqual(["empty"]);
     await writeSamples(folder, rows);
-  });
+  }, 400_000);
 
   it("counts and draws", async () => {
     const stats = await datasetStats(rows);

@@ -43,7 +43,7 @@ describe("shot detection", () => {
     const gradual = scoreOf(...(sums.gradual as [number, number, number]));
     expect(cut, JSON.stringify(cut)).toSatisfy((score: typeof cut) => score.f1 >= 0.97);
     expect(gradual, JSON.stringify(gradual)).toSatisfy((score: typeof cut) => score.f1 >= 0.9);
-  });
+  }, 400_000);
 
   it("finds the same in a stream as at once", () => {
     const video = drawn(721, 6);

@@ -12,7 +12,7 @@ import { startingFrom } from "./task-results.ts";
 
 const HEAD = `
 name: small
-baseSuite: playroom
+baseSuite: playroom-sft
 seeds: [3, 4]
 evaluation: { procedural: 4, predictive: 4 }
 baseRow: sft

@@ -11,7 +11,7 @@ const EXPERIMENT = parseExperiment(
   `
 name: tiny
 about: A grid of very short trainings.
-baseSuite: playroom
+baseSuite: playroom-sft
 seeds: [3]
 evaluation: { procedural: 2, predictive: 2 }
 baseRow: sft

@@ -14,7 +14,7 @@ import { resultsOf } from "./task-results.ts";
 
 const TEXT = `
 name: tiny
-baseSuite: playroom
+baseSuite: playroom-sft
 seeds: [3]
 evaluation: { procedural: 2, predictive: 2 }
 baseRow: sft

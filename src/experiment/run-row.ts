@@ -3,8 +3,8 @@
  * once; what was stopped goes on where it was.
  * @module
  */
-import { mkdir, stat, symlink } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
+import { mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { hashFile, loadSuite, type Suite, suiteHashes } from "../answer/index.ts";
 import { VansError } from "../base/errors.ts";
 import { type EvaluationEvent, evaluate } from "../evaluate/index.ts";
@@ -13,6 +13,7 @@ import type { Experiment } from "./experiment-file.ts";
 import { type FieldChange, fieldChanges } from "./merge-recipe.ts";
 import type { PlannedRun, PlannedTraining } from "./plan.ts";
 import { CostMeter, type RunState, readRunState, type TrainingState, writeRunState } from "./run-state.ts";
+import { shareCache } from "./shared-cache.ts";
 import type { StepCosts } from "./step-cost.ts";
 import { writeTrainedSuite } from "./suite-folder.ts";
 import { type PartResults, resultsOf, startingFrom, type TrainedPart } from "./task-results.ts";
@@ -212,15 +213,6 @@ function changedError(folder: string, changes: readonly FieldChange[]): VansErro
     why: "the experiment, a recipe or a file that the row starts from has changed since",
     fix: `take the change back, or remove ${folder} to run the row anew`,
     data: { changes },
-  });
-}
-
-/** Encoded training clips are kept beside the runs; all runs share those of the project. */
-async function shareCache(folder: string): Promise<void> {
-  const shared = resolve("runs", ".cache");
-  if (!(await stat(shared).catch(() => undefined))) return;
-  await symlink(relative(folder, shared), join(folder, ".cache")).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error;
   });
 }
 

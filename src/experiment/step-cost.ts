@@ -8,6 +8,7 @@ import { z } from "zod";
 import { throwIfAborted } from "../base/abort.ts";
 import { type Recipe, runTraining, taskNamed } from "../train/index.ts";
 import { CostMeter, settingsHash, writeJson } from "./run-state.ts";
+import { shareCache } from "./shared-cache.ts";
 
 const costsSchema = z.record(
   z.string(),
@@ -65,7 +66,9 @@ export class StepCosts {
     const before = this.of(recipe);
     if (before) return before;
     const key = costKey(recipe);
-    const runFolder = join(this.#folder, "probes", key);
+    const probes = join(this.#folder, "probes");
+    const runFolder = join(probes, key);
+    await shareCache(probes);
     const meter = new CostMeter();
     let first: { readonly cpuSecs: number; readonly wallSecs: number } | undefined;
     let cost: StepCost | undefined;

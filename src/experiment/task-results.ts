@@ -2,6 +2,7 @@
  * What a training gives to a suite, and what it starts from.
  * @module
  */
+import { stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { Suite } from "../answer/index.ts";
 import { VansError } from "../base/errors.ts";
@@ -148,7 +149,11 @@ export async function startingFrom(
   if (recipe.task === "vlm")
     return { ...recipe, init: { ...recipe.init, vlm: near(have.vlm?.weights ?? suite.vlm.weights[0]!) } };
   const vdm = have.vdm?.weights ?? (await joinedVideoModel(suite, options.folder));
-  return { ...recipe, init: { ...recipe.init, vae: near(suite.vae.weights[0]!), vdm: near(vdm) } };
+  // The autoencoder that the recipe names is the suite's before rounding, and clips encoded by it are there already.
+  const vae = recipe.init["vae"];
+  const isThere = vae !== undefined && (await stat(vae).catch(() => undefined)) !== undefined;
+  const init = { ...recipe.init, vae: isThere ? vae : near(suite.vae.weights[0]!), vdm: near(vdm) };
+  return { ...recipe, init };
 }
 
 /** Video transformer and text encoder of a suite in one file, as their training takes them. */

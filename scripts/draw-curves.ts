@@ -1,21 +1,31 @@
 /**
- * Draws the training curves of the suite's runs into one picture.
- * Run: npx tsx scripts/draw-curves.ts [--logs runs/logs] [--out docs/images/training-curves.png]
+ * Draws the training curves of the suites' runs: supervised training in one picture, Joint-GRPO in another.
+ * Run: npx tsx scripts/draw-curves.ts [--logs runs/logs] [--out docs/images]
  */
 import { mkdir, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 
 const { values } = parseArgs({
   options: {
     logs: { type: "string", default: "runs/logs" },
-    out: { type: "string", default: "docs/images/training-curves.png" },
+    out: { type: "string", default: "docs/images" },
   },
 });
 
-/** What is drawn of which run; `log` axes for losses. */
-const PANELS = [
+interface Panel {
+  readonly run: string;
+  readonly title: string;
+  readonly series: readonly string[];
+  /** Logarithmic axis, for losses. */
+  readonly isLog: boolean;
+  /** Mean over so many neighbours; rewards differ much from group to group. */
+  readonly smoothed?: number;
+}
+
+/** What is drawn of supervised runs. */
+const SUPERVISED: readonly Panel[] = [
   { run: "playroom-vae-1-image", title: "autoencoder, images: loss", series: ["loss"], isLog: true },
   { run: "playroom-vae-2-video", title: "autoencoder, clips: loss", series: ["loss"], isLog: true },
   {
@@ -39,7 +49,70 @@ const PANELS = [
     series: ["held.eventAccuracy.procedural", "held.eventAccuracy.predictive"],
     isLog: false,
   },
-] as const;
+  {
+    run: "playroom-vdm",
+    title: "held out: velocity error",
+    series: ["held.mse"],
+    isLog: true,
+  },
+  {
+    run: "playroom-vdm",
+    title: "held out: events from abstract captions",
+    series: ["held.eventAccuracy.abstract.procedural", "held.eventAccuracy.abstract.predictive"],
+    isLog: false,
+  },
+];
+
+/** What is drawn of both stages. */
+const POLICY: readonly Panel[] = [
+  {
+    run: "playroom-joint-grpo-1",
+    title: "stage 1: rewards",
+    series: ["rewards/rouge-l/mean", "rewards/clip-video/mean", "rewards/format/mean"],
+    isLog: false,
+    smoothed: 11,
+  },
+  {
+    run: "playroom-joint-grpo-1",
+    title: "stage 1, held out: ROUGE-L, events",
+    series: ["held.rougeL", "held.videoEventAccuracy"],
+    isLog: false,
+  },
+  {
+    run: "playroom-joint-grpo-1",
+    title: "stage 1: KL (nats a token)",
+    series: ["kl"],
+    isLog: false,
+    smoothed: 5,
+  },
+  {
+    run: "playroom-joint-grpo-1",
+    title: "stage 1: entropy (nats a token)",
+    series: ["entropy"],
+    isLog: false,
+    smoothed: 5,
+  },
+  {
+    run: "playroom-joint-grpo-2",
+    title: "stage 2: rewards",
+    series: ["rewards/clip-video/mean", "rewards/clip-score/mean"],
+    isLog: false,
+    smoothed: 11,
+  },
+  { run: "playroom-joint-grpo-2", title: "stage 2: KL", series: ["kl"], isLog: false, smoothed: 5 },
+];
+
+/** Mean over `width` neighbours; the ends have fewer. */
+function smoothed(
+  line: readonly (readonly [number, number])[],
+  width: number,
+): readonly (readonly [number, number])[] {
+  const half = Math.floor(width / 2);
+  return line.map(([step], i) => {
+    const near = line.slice(Math.max(0, i - half), i + half + 1);
+    return [step, near.reduce((sum, [, value]) => sum + value, 0) / near.length] as const;
+  });
+}
 
 const COLOURS = ["#2455d6", "#d6452b", "#1d9150"];
 const [WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM] = [420, 250, 52, 34, 12, 28];
@@ -54,9 +127,12 @@ async function rowsOf(run: string): Promise<Row[]> {
     .map((line) => JSON.parse(line) as Row);
 }
 
-function panel(rows: readonly Row[], spec: (typeof PANELS)[number], x: number, y: number): string {
+function panel(rows: readonly Row[], spec: Panel, x: number, y: number): string {
   const lines = spec.series.map((name) =>
-    rows.flatMap((row) => (row[name] === undefined ? [] : [[row["step"]!, row[name]!] as const])),
+    smoothed(
+      rows.flatMap((row) => (row[name] === undefined ? [] : [[row["step"]!, row[name]!] as const])),
+      spec.smoothed ?? 1,
+    ),
   );
   const all = lines.flat();
   const title = `<text x="${x + LEFT}" y="${y + 20}" font-size="14" font-weight="bold">${spec.title}</text>`;
@@ -82,18 +158,24 @@ function panel(rows: readonly Row[], spec: (typeof PANELS)[number], x: number, y
     spec.series.length > 1
       ? spec.series.map(
           (name, i) =>
-            `<text x="${x + WIDTH - RIGHT - 4}" y="${y + TOP + 14 + 15 * i}" font-size="11" fill="${COLOURS[i]}" text-anchor="end">${name.split(".").at(-1)}</text>`,
+            `<text x="${x + WIDTH - RIGHT - 4}" y="${y + TOP + 14 + 15 * i}" font-size="11" fill="${COLOURS[i]}" text-anchor="end">${name.replace(/^held\.|^rewards\/|\/mean$/g, "").replace(/^eventAccuracy\.(abstract\.)?/, "")}</text>`,
         )
       : [];
   return [title, ...ticks, steps, ...paths, ...names].join("");
 }
 
-const columns = 2;
-const parts: string[] = [];
-for (const [i, spec] of PANELS.entries())
-  parts.push(panel(await rowsOf(spec.run), spec, (i % columns) * WIDTH, Math.floor(i / columns) * HEIGHT));
-const rows = Math.ceil(PANELS.length / columns);
-const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${columns * WIDTH}" height="${rows * HEIGHT}" font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>${parts.join("")}</svg>`;
-await mkdir(dirname(values.out), { recursive: true });
-await sharp(Buffer.from(svg)).png().toFile(values.out);
-console.log(values.out);
+const COLUMNS = 2;
+
+async function draw(panels: readonly Panel[], path: string): Promise<void> {
+  const parts: string[] = [];
+  for (const [i, spec] of panels.entries())
+    parts.push(panel(await rowsOf(spec.run), spec, (i % COLUMNS) * WIDTH, Math.floor(i / COLUMNS) * HEIGHT));
+  const rows = Math.ceil(panels.length / COLUMNS);
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${COLUMNS * WIDTH}" height="${rows * HEIGHT}" font-family="sans-serif"><rect width="100%" height="100%" fill="white"/>${parts.join("")}</svg>`;
+  await mkdir(values.out, { recursive: true });
+  await sharp(Buffer.from(svg)).png().toFile(path);
+  console.log(path);
+}
+
+await draw(SUPERVISED, join(values.out, "training-curves.png"));
+await draw(POLICY, join(values.out, "joint-grpo-curves.png"));

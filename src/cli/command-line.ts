@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
   evaluate: async () => (await import("./evaluate.ts")).evaluateCommand(),
   train: async () => (await import("./train.ts")).trainCommand(),
   experiment: async () => (await import("./experiment.ts")).experimentCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
 };
 
 const EXAMPLES = `

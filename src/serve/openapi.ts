@@ -1,0 +1,141 @@
+/**
+ * The description of the API, made of the routes themselves.
+ * @module
+ */
+import { z } from "zod";
+import { errorSchema } from "./job.ts";
+import type { Route } from "./route.ts";
+
+type Json = Record<string, unknown>;
+
+function schemaOf(schema: z.ZodType, io: "input" | "output"): Json {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json;
+  return rest;
+}
+
+/** An OpenAPI 3.1 document. */
+export function openApi(
+  routes: readonly Route[],
+  facts: { readonly version: string; readonly needsToken: boolean },
+): Json {
+  const paths: Record<string, Json> = {};
+  for (const one of routes) {
+    const path = one.path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
+    paths[path] ??= {};
+    paths[path][one.method] = operationOf(one);
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "vans",
+      version: facts.version,
+      description:
+        "Answers a question about a video with a video. Errors are `{ error: { code, message, … } }`.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    ...(facts.needsToken && { security: [{ bearer: [] }] }),
+    paths,
+    components: {
+      schemas: {
+        Error: {
+          type: "object",
+          properties: { error: schemaOf(errorSchema, "output") },
+          required: ["error"],
+        },
+      },
+      ...(facts.needsToken && {
+        securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      }),
+    },
+  };
+}
+
+function operationOf(one: Route): Json {
+  const parameters: Json[] = [...one.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+  if (one.query) {
+    const query = schemaOf(one.query, "input") as { properties?: Record<string, Json>; required?: string[] };
+    for (const [name, schema] of Object.entries(query.properties ?? {}))
+      parameters.push({ name, in: "query", required: query.required?.includes(name) ?? false, schema });
+  }
+  return {
+    tags: [one.tag],
+    summary: one.summary,
+    ...(parameters.length > 0 && { parameters }),
+    ...(one.body && {
+      requestBody: {
+        required: true,
+        content: { "application/json": { schema: schemaOf(one.body, "input") } },
+      },
+    }),
+    ...(one.rawBody !== undefined && {
+      requestBody: {
+        required: true,
+        description: one.rawBody,
+        content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+      },
+    }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(one.responses).map(([status, response]) => [
+          status,
+          {
+            description: response.about,
+            ...("contentType" in response
+              ? { content: { [response.contentType]: {} } }
+              : response.schema && {
+                  content: { "application/json": { schema: schemaOf(response.schema, "output") } },
+                }),
+          },
+        ]),
+      ),
+      default: {
+        description: "An error",
+        content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+      },
+    },
+  };
+}
+
+/** The description as a page without scripts. */
+export function docsPage(document: Json): string {
+  const escaped = (text: string): string =>
+    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+  const paths = document["paths"] as Record<string, Record<string, Json>>;
+  const byTag = new Map<string, string[]>();
+  for (const [path, operations] of Object.entries(paths))
+    for (const [method, operation] of Object.entries(operations)) {
+      const tag = String((operation["tags"] as string[])[0]);
+      const detail = escaped(
+        JSON.stringify(
+          {
+            parameters: operation["parameters"],
+            requestBody: operation["requestBody"],
+            responses: operation["responses"],
+          },
+          undefined,
+          2,
+        ),
+      );
+      const text = `<details><summary><b class="${method}">${method.toUpperCase()}</b> <code>${escaped(path)}</code> <span>${escaped(String(operation["summary"]))}</span></summary><pre>${detail}</pre></details>`;
+      byTag.set(tag, [...(byTag.get(tag) ?? []), text]);
+    }
+  const sections = [...byTag].map(
+    ([tag, items]) => `<section><h2>${escaped(tag)}</h2>${items.join("")}</section>`,
+  );
+  return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>vans API</title><style>
+:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}
+summary{cursor:pointer;padding:.4rem 0;overflow-wrap:anywhere}summary span{opacity:.8}details{border-bottom:1px solid #8884}
+pre{overflow:auto;background:#8881;padding:1rem;border-radius:.5rem;font-size:.85rem}b{display:inline-block;min-width:4.5rem}
+a{color:inherit}</style></head><body><h1>vans API</h1>
+<p>Machine-readable: <a href="/openapi.json">/openapi.json</a> (OpenAPI 3.1). The studio: <a href="/ask">/ask</a>.</p>
+<pre tabindex="0">id=$(curl -s --data-binary @clip.mp4 -H 'X-File-Name: clip.mp4' localhost:4280/api/v1/uploads | jq -r .id)
+answer=$(curl -s -H 'Content-Type: application/json' -d "{\\"clip\\":\\"$id\\",\\"question\\":\\"what comes next?\\"}" localhost:4280/api/v1/answers | jq -r .id)
+curl -N localhost:4280/api/v1/answers/$answer/events</pre>
+${sections.join("\n")}</body></html>`;
+}

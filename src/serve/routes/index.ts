@@ -1,0 +1,14 @@
+/**
+ * All routes of the API, in the order in which its description lists them.
+ * @module
+ */
+import type { Route } from "../route.ts";
+import type { ServerContext } from "../server-context.ts";
+import { answerRoutes } from "./answers.ts";
+import { uploadRoutes } from "./uploads.ts";
+
+/** Makes the routes of a part of the API. */
+export type RouteMaker = (context: ServerContext) => Route[];
+
+/** Parts of the API. */
+export const ROUTE_MAKERS: readonly RouteMaker[] = [uploadRoutes, answerRoutes];

@@ -21,7 +21,8 @@ import { decoderLayer, groupedAttention, HIDDEN_SCORE, logitsOf } from "./decode
 import { type Decoding, type DecodingStart, MovingInputs, startCache } from "./decoding.ts";
 import type { VisionGrid } from "./patches.ts";
 import { ropeTables } from "./rotary-host.ts";
-import { visionFeatures } from "./vision.ts";
+import { embedPatches, mergePatches, towerBlock } from "./vision.ts";
+import { visionPlan } from "./vision-plan.ts";
 
 /** How a {@link BlockwiseQwen} is compiled. */
 export interface BlockwiseQwenOptions extends BlockOptions {
@@ -57,10 +58,33 @@ export class BlockwiseQwen {
     grids: readonly VisionGrid[],
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<NdArray> {
-    const { features } = await this.#prefillBlocks.run(
-      `vision ${JSON.stringify(grids)}`,
-      (params) => ({ features: visionFeatures(params, this.config, input("patches", patches.shape), grids) }),
+    const { vision } = this.config;
+    const plan = visionPlan(grids, vision);
+    const name = JSON.stringify(grids);
+    const blocks = this.#prefillBlocks;
+    const embedded = await blocks.run(
+      `vision start ${name}`,
+      (params) => ({ x: embedPatches(params, vision, input("patches", patches.shape), plan) }),
       { patches },
+      options,
+    );
+    let x = embedded["x"]!;
+    const { shape } = x;
+    // Two arrays take turns as input and output of the blocks.
+    let spare: NdArray = f32(new Float32Array(x.data.length), shape);
+    for (let index = 0; index < vision.depth; index++) {
+      const out = await blocks.run(
+        `vision ${index} ${name}`,
+        (params) => ({ y: towerBlock(params, vision, index, input("x", shape), plan) }),
+        { x },
+        { ...options, into: { y: spare } },
+      );
+      [x, spare] = [out["y"]!, x];
+    }
+    const { features } = await blocks.run(
+      `vision end ${name}`,
+      (params) => ({ features: mergePatches(params, vision, input("x", shape), plan) }),
+      { x },
       options,
     );
     return features!;

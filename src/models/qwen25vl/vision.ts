@@ -26,7 +26,7 @@ import {
 import type { Probe } from "../probe.ts";
 import type { QwenConfig, QwenVisionConfig } from "./config.ts";
 import type { VisionGrid } from "./patches.ts";
-import { visionPlan, type WindowDivision, type WindowGroup } from "./vision-plan.ts";
+import { type VisionPlan, visionPlan, type WindowDivision, type WindowGroup } from "./vision-plan.ts";
 
 /** How the tower is traced. */
 export interface VisionOptions {
@@ -54,29 +54,66 @@ export function visionFeatures(
   grids: readonly VisionGrid[],
   options: VisionOptions = {},
 ): Tensor {
-  const scope = params.at("visual");
   const plan = visionPlan(grids, vision);
-  const { hiddenSize, patchSize, temporalPatchSize, channelCount, mergeSize, outHiddenSize } = vision;
-  const kernel = [hiddenSize, channelCount, temporalPatchSize, patchSize, patchSize];
-  const weight = reshape(scope.at("patch_embed", "proj").get("weight", kernel), [hiddenSize, -1]);
-  // Reordered before the embedding: patches are an input, so no gradient has to be scattered back.
-  if (options.probe) options.probe("patch_embed", linearOp(patches, weight));
-  let x = linearOp(reorder(patches, plan.order), weight);
+  if (options.probe) options.probe("patch_embed", linearOp(patches, patchWeight(params, vision)));
+  let x = embedPatches(params, vision, patches, plan);
   for (let index = 0; index < vision.depth; index++) {
-    const division = vision.fullAttentionBlocks.includes(index) ? plan.slices : plan.windows;
-    const block = (): Tensor => visionBlock(scope.at("blocks", index), vision, x, division);
+    const from = x;
+    const block = (): Tensor => towerBlock(params, vision, index, from, plan);
     x = options.remat ? remat(block) : block();
     options.probe?.(`block${index}`, x);
   }
-  const merger = scope.at("merger");
+  return mergePatches(params, vision, x, plan, options.probe);
+}
+
+/** The convolution over patches as a matrix. */
+function patchWeight(params: Params, vision: QwenVisionConfig): Tensor {
+  const { hiddenSize, patchSize, temporalPatchSize, channelCount } = vision;
+  const kernel = [hiddenSize, channelCount, temporalPatchSize, patchSize, patchSize];
+  return reshape(params.at("visual", "patch_embed", "proj").get("weight", kernel), [hiddenSize, -1]);
+}
+
+/** First part of the tower: patches to `[N, hiddenSize]` in the order of the windows. */
+export function embedPatches(
+  params: Params,
+  vision: QwenVisionConfig,
+  patches: Tensor,
+  plan: VisionPlan,
+): Tensor {
+  // Reordered before the embedding: patches are an input, so no gradient has to be scattered back.
+  return linearOp(reorder(patches, plan.order), patchWeight(params, vision));
+}
+
+/** Block `index` of the tower. */
+export function towerBlock(
+  params: Params,
+  vision: QwenVisionConfig,
+  index: number,
+  x: Tensor,
+  plan: VisionPlan,
+): Tensor {
+  const division = vision.fullAttentionBlocks.includes(index) ? plan.slices : plan.windows;
+  return visionBlock(params.at("visual", "blocks", index), vision, x, division);
+}
+
+/** Last part of the tower: cells of patches to features, in the order of the grids. */
+export function mergePatches(
+  params: Params,
+  vision: QwenVisionConfig,
+  x: Tensor,
+  plan: VisionPlan,
+  probe?: Probe,
+): Tensor {
+  const { hiddenSize, mergeSize, outHiddenSize } = vision;
+  const merger = params.at("visual", "merger");
   const cellWidth = hiddenSize * mergeSize * mergeSize;
   const normal = rmsNorm(x, merger.at("ln_q").get("weight", [hiddenSize]), vision.epsilon);
   const cells = reshape(normal, [plan.patchCount / (mergeSize * mergeSize), cellWidth]);
   const inner = gelu(linear(merger.at("mlp", 0), cells, { out: cellWidth }));
   const merged = linear(merger.at("mlp", 2), inner, { out: outHiddenSize });
-  options.probe?.("merger", merged);
+  probe?.("merger", merged);
   const features = reorder(merged, plan.restore);
-  options.probe?.("features", features);
+  probe?.("features", features);
   return features;
 }
 

@@ -23,3 +23,13 @@ rmSync(join(root, "dist"), { recursive: true, force: true });
 execFileSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" });
 const cli = join(root, "dist/cli/main.js");
 if (existsSync(cli)) chmodSync(cli, 0o755);
+
+// The studio, into dist/studio. Its tools are needed for building only.
+const vite = join(root, "node_modules/vite/bin/vite.js");
+if (existsSync(join(root, "studio/vite.config.ts"))) {
+  if (existsSync(vite))
+    execFileSync(process.execPath, [vite, "build", join(root, "studio"), "--logLevel", "warn"], {
+      stdio: "inherit",
+    });
+  else console.error("vans: Vite is not installed; the studio was not built.");
+}

@@ -1,0 +1,94 @@
+/**
+ * What surrounds all pages: the head with the ways to them, and the place where they stand.
+ * @module
+ */
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { go, usePath } from "./location.ts";
+import { PAGES, type PageProps } from "./pages/table.ts";
+import { Failure } from "./parts/failure.tsx";
+
+type Theme = "system" | "light" | "dark";
+const THEMES: readonly Theme[] = ["system", "light", "dark"];
+
+function storedTheme(): Theme {
+  const stored = localStorage.getItem("vans-theme");
+  return THEMES.find((theme) => theme === stored) ?? "system";
+}
+
+export function Shell() {
+  const path = usePath();
+  const page = PAGES.find((one) => path === one.path || path.startsWith(`${one.path}/`)) ?? PAGES[0]!;
+  const [loaded, setLoaded] = useState<{ readonly path: string; readonly View: ComponentType<PageProps> }>();
+  const [error, setError] = useState<unknown>();
+  const [theme, setTheme] = useState<Theme>(storedTheme);
+
+  useEffect(() => {
+    document.title = `${page.title} · vans studio`;
+    setError(undefined);
+    let isCurrent = true;
+    page.load().then(
+      (View) => isCurrent && setLoaded({ path: page.path, View }),
+      (failure: unknown) => isCurrent && setError(failure),
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [page]);
+  useEffect(() => {
+    localStorage.setItem("vans-theme", theme);
+    if (theme === "system") delete document.documentElement.dataset["theme"];
+    else document.documentElement.dataset["theme"] = theme;
+  }, [theme]);
+
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the page
+      </a>
+      <header class="top">
+        <a class="brand" href="/ask" onClick={(event) => linked(event, "/ask")}>
+          <span aria-hidden="true" class="mark" />
+          vans
+        </a>
+        <nav aria-label="Pages">
+          {PAGES.map((one) => (
+            <a
+              key={one.path}
+              href={one.path}
+              aria-current={one === page ? "page" : undefined}
+              onClick={(event) => linked(event, one.path)}
+            >
+              {one.title}
+            </a>
+          ))}
+        </nav>
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!)}
+        >
+          <span class="sr">Colours: </span>
+          {theme === "system" ? "◐" : theme === "light" ? "☀" : "☾"}
+          <span class="sr"> {theme}</span>
+        </button>
+      </header>
+      <main id="main" tabIndex={-1}>
+        {error !== undefined ? (
+          <Failure error={error} />
+        ) : loaded?.path === page.path ? (
+          <loaded.View rest={decodeURIComponent(path.slice(page.path.length + 1))} />
+        ) : (
+          <p class="muted">Loading …</p>
+        )}
+      </main>
+    </>
+  );
+}
+
+/** Stays in the page for plain clicks; new tabs and windows are the browser's. */
+function linked(event: MouseEvent, path: string): void {
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
+  event.preventDefault();
+  go(path);
+}

@@ -1,5 +1,5 @@
 /** Runs. @module */
-import type { PageProps } from "./table.ts";
+import type { PageProps } from "../table.ts";
 
 export function Runs(_props: PageProps) {
   return <h1>Runs</h1>;

@@ -1,5 +1,5 @@
 /** Rate. @module */
-import type { PageProps } from "./table.ts";
+import type { PageProps } from "../table.ts";
 
 export function Rate(_props: PageProps) {
   return <h1>Rate</h1>;

@@ -1,5 +1,5 @@
 /** Data. @module */
-import type { PageProps } from "./table.ts";
+import type { PageProps } from "../table.ts";
 
 export function Data(_props: PageProps) {
   return <h1>Data</h1>;

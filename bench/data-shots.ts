@@ -1,6 +1,6 @@
 /**
- * Shot detection on drawn videos that went through a real encoder: F1 of hard cuts and of dissolves, and the speed of
- * `split` with the cheap measures. `npx tsx bench/data-shots.ts [--seeds 900..912] [--width 320] [--speed FILE]`
+ * Shot detection on drawn videos that went through a real encoder: F1 of hard cuts and of dissolves.
+ * `npx tsx bench/data-shots.ts [--seeds 900..912] [--width 320]`
  * @module
  */
 import { mkdtemp, rm } from "node:fs/promises";
@@ -17,55 +17,44 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "900..908" },
     width: { type: "string", default: "256" },
     shots: { type: "string", default: "12" },
-    speed: { type: "string" },
   },
 });
 
-if (values.speed !== undefined) {
-  const begin = performance.now();
-  const split = await splitVideo(values.speed, { id: "speed", steps: [], leastSecs: 3 });
-  const secs = (performance.now() - begin) / 1000;
-  const { width, height, frameCount, durationSecs } = split;
-  console.log(
-    `${width}x${height}, ${frameCount} frames: ${secs.toFixed(2)} s for ${durationSecs.toFixed(1)} s of video, ${(durationSecs / secs).toFixed(1)} times real time`,
-  );
-} else {
-  const [from, to] = values.seeds.split("..").map(Number) as [number, number];
-  const width = Number(values.width);
-  const height = Math.round((width * 9) / 32) * 2;
-  const sums = { cut: [0, 0, 0], gradual: [0, 0, 0] };
-  const folder = await mkdtemp(join(tmpdir(), "vans-shots-"));
-  try {
-    for (let seed = from; seed < to; seed++) {
-      const path = join(folder, `${seed}.mp4`);
-      const frameRateHz = [24, 30, 25, 12, 15][seed % 5]!;
-      const drawn = await writeDrawnVideo(path, {
-        seed,
-        width,
-        height,
-        frameRateHz,
-        shots: Number(values.shots),
-        shotFrames: [Math.round(frameRateHz * 1.5), Math.round(frameRateHz * 4)],
-        dissolves: 0.35,
-        fades: 0.05,
+const [from, to] = values.seeds.split("..").map(Number) as [number, number];
+const width = Number(values.width);
+const height = Math.round((width * 9) / 32) * 2;
+const sums = { cut: [0, 0, 0], gradual: [0, 0, 0] };
+const folder = await mkdtemp(join(tmpdir(), "vans-shots-"));
+try {
+  for (let seed = from; seed < to; seed++) {
+    const path = join(folder, `${seed}.mp4`);
+    const frameRateHz = [24, 30, 25, 12, 15][seed % 5]!;
+    const drawn = await writeDrawnVideo(path, {
+      seed,
+      width,
+      height,
+      frameRateHz,
+      shots: Number(values.shots),
+      shotFrames: [Math.round(frameRateHz * 1.5), Math.round(frameRateHz * 4)],
+      dissolves: 0.35,
+      fades: 0.05,
+    });
+    const { transitions } = await splitVideo(path, { id: String(seed), steps: [], leastSecs: 3 });
+    const line = (["cut", "gradual"] as const).map((kind) => {
+      const score = scoreShots(drawn.transitions, transitions, kind);
+      [score.found, score.missed, score.wrong].forEach((value, i) => {
+        sums[kind][i]! += value;
       });
-      const { transitions } = await splitVideo(path, { id: String(seed), steps: [], leastSecs: 3 });
-      const line = (["cut", "gradual"] as const).map((kind) => {
-        const score = scoreShots(drawn.transitions, transitions, kind);
-        [score.found, score.missed, score.wrong].forEach((value, i) => {
-          sums[kind][i]! += value;
-        });
-        return `${kind} ${score.found} found ${score.missed} missed ${score.wrong} wrong`;
-      });
-      console.log(`seed ${seed}, ${frameRateHz} Hz, ${drawn.frameCount} frames: ${line.join("; ")}`);
-      await rm(path);
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+      return `${kind} ${score.found} found ${score.missed} missed ${score.wrong} wrong`;
+    });
+    console.log(`seed ${seed}, ${frameRateHz} Hz, ${drawn.frameCount} frames: ${line.join("; ")}`);
+    await rm(path);
   }
-  for (const kind of ["cut", "gradual"] as const) {
-    const { found, missed, wrong, f1 } = scoreOf(...(sums[kind] as [number, number, number]));
-    console.log(`${kind}: ${found} found, ${missed} missed, ${wrong} wrong, F1 ${f1.toFixed(3)}`);
-  }
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+for (const kind of ["cut", "gradual"] as const) {
+  const { found, missed, wrong, f1 } = scoreOf(...(sums[kind] as [number, number, number]));
+  console.log(`${kind}: ${found} found, ${missed} missed, ${wrong} wrong, F1 ${f1.toFixed(3)}`);
 }
 closeCodecProcesses();

@@ -1,13 +1,13 @@
 /**
  * Does a dataset made by the pipeline teach as much as the playroom itself? Three commands:
  *
- *   npx tsx bench/data-vlm.ts make  --count 2000 --out out/data-vlm       videos of samples, through import and curate
- *   npx tsx bench/data-vlm.ts train --from dataset --out out/data-vlm --run runs/data-vlm-dataset
- *   npx tsx bench/data-vlm.ts train --from world   --out out/data-vlm --run runs/data-vlm-world
+ *   npx tsx bench/data-vlm.ts make  --count 2100 --out out/data-vlm       videos of samples, through import and curate
+ *   npx tsx bench/data-vlm.ts train --from dataset --count 2000 --out out/data-vlm --run runs/data-vlm-dataset
+ *   npx tsx bench/data-vlm.ts train --from world   --count 2000 --run runs/data-vlm-world
  *
- * Both trainings use the recipe `bench/data-vlm.yaml`, the same start, and the same number of samples: those of the
- * dataset, and the playroom's own samples of the same seeds. Each writes a suite into its run folder; then
- * `vans evaluate --suite RUN/suite --only caption` gives captionEventAccuracy.
+ * Both trainings use the recipe `bench/data-vlm.yaml`, the same start, and the same number of samples (`--count`): the
+ * first of the dataset, and the playroom's own from the same seed on. Each writes a suite into its run folder; then
+ * `vans evaluate --suite RUN/suite --only caption` gives captionEventAccuracy. `--steps` shortens both.
  * @module
  */
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -71,26 +71,27 @@ interface TrainingItem {
   readonly frames: () => Promise<Clip>;
 }
 
-/** Samples of the dataset, or the playroom's own of the same seeds. */
-async function itemsOf(out: string, from: "dataset" | "world"): Promise<TrainingItem[]> {
-  const folder = join(out, "dataset");
+/** The first samples of the dataset. */
+async function datasetItems(folder: string, count: number): Promise<TrainingItem[]> {
   const items: TrainingItem[] = [];
-  for await (const { video, input: clip, question, reasoning, caption } of readSamples(folder)) {
-    const seed = Number(/(\d+)$/.exec(video ?? "")?.[1]);
-    if (from === "world") {
-      const sample = sampleForSeed(seed);
-      items.push({ ...sample, frames: async () => throughVideo(vlmFrames(sample.input)) as Clip });
-    } else {
-      // Frames as they are in the file: they went through video twice, which is what a dataset does.
-      items.push({
-        question,
-        reasoning,
-        caption,
-        frames: async () => vlmFrames(await readClip(join(folder, clip))) as Clip,
-      });
-    }
+  for await (const { input: clip, question, reasoning, caption } of readSamples(folder)) {
+    // Frames as they are in the file: they went through video twice, which is what a dataset does.
+    const frames = async (): Promise<Clip> => vlmFrames(await readClip(join(folder, clip))) as Clip;
+    items.push({ question, reasoning, caption, frames });
+    if (items.length === count) return items;
   }
-  return items;
+  throw new Error(`the dataset has ${items.length} samples, fewer than ${count}`);
+}
+
+/** The playroom's own samples of consecutive seeds. */
+function worldItems(firstSeed: number, count: number): TrainingItem[] {
+  return Array.from({ length: count }, (_, i) => {
+    assertTrainingSeed(firstSeed + i);
+    const { question, reasoning, caption } = sampleForSeed(firstSeed + i);
+    const frames = async (): Promise<Clip> =>
+      throughVideo(vlmFrames(sampleForSeed(firstSeed + i).input)) as Clip;
+    return { question, reasoning, caption, frames };
+  });
 }
 
 const GRID: VisionGrid = [VLM_FRAMES / 2, 8, 8];
@@ -99,7 +100,7 @@ const GRID: VisionGrid = [VLM_FRAMES / 2, 8, 8];
 function prepareOn(items: readonly TrainingItem[]): PrepareTask {
   const known = new Map<number, Promise<Clip>>();
   return async (recipe, context) => {
-    const tokenizer = await loadTokenizer("suites/playroom/vlm/tokenizer.json");
+    const tokenizer = await loadTokenizer("suites/playroom-sft/vlm/tokenizer.json");
     const config = playroomVlmConfig(recipe.model as Record<string, number>, tokenizer);
     const { batch: rows } = recipe;
     const length = Number(recipe.settings["length"] ?? 168);
@@ -180,7 +181,7 @@ function prepareOn(items: readonly TrainingItem[]): PrepareTask {
 async function writeSuite(runFolder: string, weightsPath: string): Promise<string> {
   const folder = join(runFolder, "suite");
   await mkdir(folder, { recursive: true });
-  const base = relative(folder, resolve("suites/playroom"));
+  const base = relative(folder, resolve("suites/playroom-sft"));
   const suite = {
     extends: base,
     name: "playroom-data-vlm",
@@ -203,6 +204,7 @@ const { positionals, values } = parseArgs({
     seed: { type: "string", default: "600000" },
     from: { type: "string", default: "dataset" },
     run: { type: "string" },
+    steps: { type: "string" },
     until: { type: "string" },
     resume: { type: "boolean", default: false },
     fresh: { type: "boolean", default: false },
@@ -212,9 +214,13 @@ if (positionals[0] === "make") {
   if (values.fresh) await rm(values.out, { recursive: true, force: true });
   await make(values.out, Number(values.count), Number(values.seed));
 } else if (positionals[0] === "train") {
-  const recipe = await readRecipe("bench/data-vlm.yaml");
+  const read = await readRecipe("bench/data-vlm.yaml");
+  const recipe = values.steps === undefined ? read : { ...read, steps: Number(values.steps) };
   const from = values.from === "world" ? "world" : "dataset";
-  const items = await itemsOf(values.out, from);
+  const items =
+    from === "world"
+      ? worldItems(Number(values.seed), Number(values.count))
+      : await datasetItems(join(values.out, "dataset"), Number(values.count));
   console.log(`${items.length} samples of the ${from}`);
   const runFolder = values.run ?? `runs/data-vlm-${from}`;
   const until = values.until === undefined ? {} : { untilStep: Number(values.until) };

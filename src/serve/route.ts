@@ -106,6 +106,7 @@ async function jsonBody(context: Context): Promise<unknown> {
       await reader?.cancel();
       throw new HttpError(413, "VANS_SERVE_BODY_TOO_LARGE", "the JSON of the request is too large", {
         found: `more than ${MAX_JSON_BYTES} bytes`,
+        headers: { connection: "close" },
       });
     }
     pieces.push(piece.value);

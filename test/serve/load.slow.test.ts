@@ -1,0 +1,66 @@
+/** Fifty clients at once: no answer is lost, none is mixed up, and the server stays awake. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type AnswerBody, TestServer } from "./testing.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await TestServer.start({ workers: 2, maxClientJobs: 1000, maxWritesPerMinute: 10_000 });
+});
+afterAll(() => server.close());
+
+const CLIENTS = 50;
+
+describe("fifty clients and two workers", () => {
+  it("loses nothing, mixes up nothing, stays awake", async () => {
+    const clips = ["example-gift", "example-candle", "example-plant"];
+    const questions = ["what should i do next?", "what happens if someone blows at the candle?", "and now?"];
+    let isOver = false;
+    const healthMs: number[] = [];
+    const watching = (async () => {
+      while (!isOver) {
+        const started = performance.now();
+        await (await fetch(`${server.url}/healthz`)).text();
+        healthMs.push(performance.now() - started);
+        await new Promise((done) => setTimeout(done, 20));
+      }
+    })();
+    const clients = Array.from({ length: CLIENTS }, async (_, client) => {
+      const asked = {
+        clip: clips[client % 3]!,
+        question: questions[client % 3]!,
+        seed: 1000 + client,
+        steps: 1,
+      };
+      const { id } = await server.json<AnswerBody>("POST", "/api/v1/answers", asked);
+      const events = await server.events(id);
+      const last = events.at(-1)!.data as AnswerBody;
+      return { asked, id, last, events };
+    });
+    const results = await Promise.all(clients);
+    isOver = true;
+    await watching;
+    expect(new Set(results.map(({ id }) => id)).size).toBe(CLIENTS);
+    for (const { asked, id, last, events } of results) {
+      expect(last.id).toBe(id);
+      expect(last.state).toBe("done");
+      expect(last.request).toMatchObject(asked);
+      expect(last.result!.settings.seed).toBe(asked.seed);
+      expect(events.map(({ id }) => id)).toEqual(events.map((_, i) => i + 1));
+      const json = await server.json<{ question: string; seed: number }>("GET", last.result!.files.json);
+      expect(json.question).toBe(asked.question);
+      expect(json.seed).toBe(asked.seed);
+    }
+    // The same clip and question always read the same, whoever asked.
+    for (const clip of clips)
+      expect(
+        new Set(results.filter(({ asked }) => asked.clip === clip).map(({ last }) => last.result!.caption))
+          .size,
+      ).toBe(1);
+    healthMs.sort((a, b) => a - b);
+    const p99 = healthMs[Math.floor(healthMs.length * 0.99)]!;
+    console.log(
+      `health checks: ${healthMs.length}, median ${healthMs[healthMs.length >> 1]!.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
+    );
+    expect(healthMs.length).toBeGreaterThan(100);
+  });
+});

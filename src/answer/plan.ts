@@ -9,7 +9,8 @@
 import { VansError } from "../base/errors.ts";
 import { QWEN_VIDEO_PIXELS, smartResize, videoMaxPixels } from "../media/index.ts";
 import { decoderLayer, groupedAttention } from "../models/qwen25vl/decoder.ts";
-import { visionFeatures } from "../models/qwen25vl/vision.ts";
+import { embedPatches, mergePatches, towerBlock } from "../models/qwen25vl/vision.ts";
+import { visionPlan } from "../models/qwen25vl/vision-plan.ts";
 import { umt5Block } from "../models/umt5/encoder.ts";
 import { ditBlock, textKeyValue } from "../models/wan/dit-blocks.ts";
 import { ditHeadWidth } from "../models/wan/dit-config.ts";
@@ -236,10 +237,7 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
   const { grid, prompt } = languageSizes(suite);
   const patches = grid[0] * grid[1] * grid[2];
   const patchWidth = vision.channelCount * vision.temporalPatchSize * vision.patchSize ** 2;
-  const seen = graphMemory(
-    { features: visionFeatures(new Params(), config, input("patches", [patches, patchWidth]), [grid]) },
-    stored,
-  );
+  const seen = visionMemory(config, grid, stored);
   const length = bucket(prompt);
   const capacity = bucket(length + (options.maxNewTokens ?? suite.manifest.answer.maxNewTokens));
   const group = text.headCount / text.kvHeadCount;
@@ -263,7 +261,8 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
   return [
     {
       stage: "vision",
-      anonymousBytes: seen.peakBytes + 3 * patches * patchWidth * F32,
+      // The frames' patches, and two arrays that take turns between the blocks.
+      anonymousBytes: seen.peakBytes + patches * (patchWidth + 2 * vision.hiddenSize) * F32,
       mappedBytes: bytesOf(table, /^visual\./),
       flops: seen.flops,
     },
@@ -290,6 +289,27 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
         ),
     },
   ];
+}
+
+/** The vision tower block by block: its largest graph, and the operations of all. */
+function visionMemory(
+  { vision }: Suite["vlm"]["config"],
+  grid: readonly [number, number, number],
+  stored: (name: string) => StoredAs,
+): { readonly peakBytes: number; readonly flops: number } {
+  const plan = visionPlan([grid], vision);
+  const width = vision.channelCount * vision.temporalPatchSize * vision.patchSize ** 2;
+  const x = input("x", [plan.patchCount, vision.hiddenSize]);
+  const params = new Params();
+  const graphs = [
+    embedPatches(params, vision, input("patches", [plan.patchCount, width]), plan),
+    ...Array.from({ length: vision.depth }, (_, index) => towerBlock(params, vision, index, x, plan)),
+    mergePatches(params, vision, x, plan),
+  ].map((y) => graphMemory({ y }, stored));
+  return {
+    peakBytes: Math.max(...graphs.map((one) => one.peakBytes)),
+    flops: graphs.reduce((total, one) => total + one.flops, 0),
+  };
 }
 
 function layerGraph(suite: Suite, length: number, group: number): Record<string, Tensor> {

@@ -40,8 +40,11 @@ export class StatefulExecutable {
     return this.executable.graph;
   }
 
-  /** Sets the state (copied). Names that are not given keep their value. */
-  load(state: State): void {
+  /**
+   * Sets the state. Names that are not given keep their value.
+   * @param isOwned the arrays are given away: on the CPU they become the state itself instead of being copied
+   */
+  load(state: State, isOwned = false): void {
     for (const name of this.stateNames) {
       const given = state[name];
       if (!given) {
@@ -50,8 +53,9 @@ export class StatefulExecutable {
       }
       this.executable.checkFeed(name, given);
       if (this.onDevice) this.current[name]?.dispose();
-      this.current[name] = toDevice({ ...given, data: given.data.slice() });
-      if (!this.onDevice) this.next[name] = toDevice({ ...given, data: given.data.slice() });
+      const isTaken = isOwned && !this.onDevice;
+      this.current[name] = toDevice(isTaken ? given : { ...given, data: given.data.slice() });
+      if (!this.onDevice) this.next[name] ??= toDevice({ ...given, data: emptyLike(given) });
     }
   }
 
@@ -118,23 +122,33 @@ export class StatefulExecutable {
   }
 }
 
+/** An array of the same type and length, whose memory is not touched yet. */
+function emptyLike({ data }: NdArray): NdArray["data"] {
+  if (data instanceof Float32Array) return new Float32Array(data.length);
+  return data instanceof Int32Array ? new Int32Array(data.length) : new Uint8Array(data.length);
+}
+
 /** Compiles a graph with state: every output that has the name of an input replaces that input after each run. */
 export async function compileStateful(
   outputs: Readonly<Record<string, Tensor>>,
   state: State,
-  options: CompileOptions = {},
+  options: CompileOptions & {
+    /** The state's arrays are given away: {@link StatefulExecutable.load}. */
+    readonly ownsState?: boolean;
+  } = {},
 ): Promise<StatefulExecutable> {
   const device = options.device ?? "cpu";
   const names = Object.keys(outputs).filter((name) => name in state);
   // State changes from run to run, so a binding that also knows its names must not freeze it into the graph.
-  const { weights } = options;
+  const { ownsState = false, ...rest } = options;
+  const { weights } = rest;
   const frozen = weights && { weight: (name: string) => (name in state ? undefined : weights.weight(name)) };
   const executable = await compile(outputs, {
-    ...options,
+    ...rest,
     weights: frozen,
     keepOnDevice: device === "cpu" ? undefined : names,
   });
   const stateful = new StatefulExecutable(executable, device);
-  stateful.load(state);
+  stateful.load(state, ownsState);
   return stateful;
 }

@@ -269,8 +269,8 @@ export class Vae {
         }
         if (!stream) {
           const idle = this.idle.get(key)?.pop();
-          if (idle) idle.load(kept);
-          const run = idle ?? (await compileStateful(trace(), kept, this.options));
+          if (idle) idle.load(kept, true);
+          const run = idle ?? (await compileStateful(trace(), kept, { ...this.options, ownsState: true }));
           stream = { key, run };
           kept = {};
         }

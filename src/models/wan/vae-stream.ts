@@ -4,7 +4,7 @@
  * @module
  */
 import type { Params } from "../../nn/index.ts";
-import { concat, full, input, slice, type Tensor } from "../../tensor/index.ts";
+import { broadcastTo, concat, full, input, slice, type Tensor } from "../../tensor/index.ts";
 import type { TimeMemory } from "./vae-blocks.ts";
 import type { VaeConfig } from "./vae-config.ts";
 import { decodeLatents } from "./vae-decode.ts";
@@ -36,7 +36,9 @@ class ChunkMemory implements TimeMemory {
     const frames = x?.size(2) ?? 0;
     if (x && frames >= count) this.kept[key] = slice(x, 2, frames - count);
     else {
-      const older = past ? slice(past, 2, frames) : full([batch, channels, count - frames, height, width], 0);
+      // Made where it runs: as a constant it would be written into the graph, at the size of the kept frames.
+      const none = [batch, channels, count - frames, height, width];
+      const older = past ? slice(past, 2, frames) : broadcastTo(full([1, 1, 1, 1, 1], 0), none);
       this.kept[key] = x ? concat([older, x], 2) : older;
     }
     return past;

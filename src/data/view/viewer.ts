@@ -101,6 +101,8 @@ async function answer(
     response.end(viewPage());
     return;
   }
+  // Browsers ask for a picture of the page by themselves.
+  if (url.pathname === "/favicon.ico") return void response.writeHead(204).end();
   if (request.method === "GET" && url.pathname === "/api/samples") return listSamples(folder, url, response);
   if (request.method === "GET" && url.pathname.startsWith("/file/"))
     return sendClip(folder, decodeURIComponent(url.pathname.slice("/file/".length)), request, response);

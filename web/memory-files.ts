@@ -1,0 +1,30 @@
+/**
+ * Files that lie in memory under the paths that the library expects on a disk: the suite, and the clip of a question.
+ * @module
+ */
+
+const files = new Map<string, Uint8Array<ArrayBuffer>>();
+
+/** Where the package lies in this imagined file system. */
+export const PACKAGE_ROOT = "/vans";
+
+/** Puts a file there, or another in its place. */
+export function putFile(path: string, bytes: Uint8Array<ArrayBuffer>): void {
+  files.set(path, bytes);
+}
+
+/** Forgets a file. */
+export function dropFile(path: string): void {
+  files.delete(path);
+}
+
+/** The bytes of a file, not copied. */
+export function fileBytes(path: string): Uint8Array<ArrayBuffer> | undefined {
+  return files.get(path);
+}
+
+/** Paths of all files below a folder. */
+export function pathsBelow(folder: string): string[] {
+  const prefix = folder.endsWith("/") ? folder : `${folder}/`;
+  return [...files.keys()].filter((path) => path.startsWith(prefix));
+}

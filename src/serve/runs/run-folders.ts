@@ -13,6 +13,8 @@ const MOST_FOLDERS = 2000;
 const QUIET_MS = 180_000;
 /** What separates folders in names: a slash would separate parts of an address. */
 const SEPARATOR = "~";
+/** Folder of logs whose runs are gone. */
+const KEPT_LOGS = "logs";
 const PART = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 
 /** States of a run. */
@@ -52,9 +54,23 @@ export async function foldersWith(root: string, file: string, depth = MOST_DEPTH
   return found;
 }
 
-/** Runs below a folder. */
-export function findRuns(root: string): Promise<RunFolder[]> {
-  return foldersWith(root, "log.jsonl");
+/** Runs below a folder: folders with a log, and logs that were kept alone in `logs/`. */
+export async function findRuns(root: string): Promise<RunFolder[]> {
+  const kept = await readdir(join(root, KEPT_LOGS)).catch(() => [] as string[]);
+  return [
+    ...(await foldersWith(root, "log.jsonl")),
+    ...kept
+      .filter((file) => file.endsWith(".jsonl") && PART.test(file))
+      .map((file) => file.slice(0, -".jsonl".length))
+      .map((name) => ({ name: `${KEPT_LOGS}${SEPARATOR}${name}`, path: join(root, KEPT_LOGS, name) })),
+  ];
+}
+
+/** The log of a run: in its folder, or beside it. */
+export async function logOfRun(path: string): Promise<string | undefined> {
+  for (const file of [join(path, "log.jsonl"), `${path}.jsonl`])
+    if ((await stat(file).catch(() => undefined))?.isFile()) return file;
+  return undefined;
 }
 
 /** What a run's folder itself tells. */
@@ -71,7 +87,7 @@ export interface RunFacts {
 /** Looks at a run's folder. */
 export async function runFacts(path: string): Promise<RunFacts> {
   const [log, names, sheets] = await Promise.all([
-    stat(join(path, "log.jsonl")).catch(() => undefined),
+    stat((await logOfRun(path)) ?? path).catch(() => undefined),
     readdir(path).catch(() => [] as string[]),
     readdir(join(path, "sheets")).catch(() => [] as string[]),
   ]);
@@ -97,7 +113,8 @@ export async function runFacts(path: string): Promise<RunFacts> {
 /** Whether a run goes on: its process is there, or, where processes cannot be seen, it wrote lately. */
 export function stateOf(facts: RunFacts, run: { readonly lastStep: number; readonly steps: number | null; readonly nowMs: number }): RunState {
   if (facts.pid !== null) return "running";
-  const isComplete = facts.hasWeights && (run.steps === null || run.lastStep >= run.steps);
+  // Weights are written at the end only; of a kept log nothing but the steps tells.
+  const isComplete = run.steps === null ? facts.hasWeights : run.lastStep >= run.steps;
   if (isComplete) return "done";
   // Without /proc nobody can be asked.
   if (process.platform !== "linux" && run.nowMs - Date.parse(facts.updatedAt) < QUIET_MS) return "running";

@@ -45,15 +45,17 @@ export class EventLog {
     this.#writes.set(job, write);
   }
 
-  /** How many events a job has told. */
-  async count(job: string): Promise<number> {
-    return (await this.#load(job)).length;
+  /** The last event of a job. */
+  async last(job: string): Promise<LoggedEvent | undefined> {
+    return (await this.#load(job)).at(-1);
   }
 
   /** Calls with every event after `after`, old ones first, until it is told to stop. */
   async follow(job: string, after: number, listener: Listener): Promise<() => void> {
     const events = await this.#load(job);
-    for (const event of events) if (event.id > after) listener(event);
+    // An id from before a crash that took the last events with it: all over again.
+    const from = after > events.length ? 0 : after;
+    for (const event of events) if (event.id > from) listener(event);
     const listeners = this.#listeners.get(job) ?? new Set();
     this.#listeners.set(job, listeners);
     listeners.add(listener);

@@ -9,6 +9,12 @@ import type { EventLog, LoggedEvent } from "./event-log.ts";
 /** Milliseconds between signs of life, so that proxies keep the connection. */
 const HEARTBEAT_MS = 15_000;
 
+/** The event that a client saw last; 0 for none. */
+export function lastEventId(context: Context): number {
+  const id = Number(context.req.header("last-event-id") ?? 0);
+  return Number.isSafeInteger(id) && id > 0 ? id : 0;
+}
+
 /** Streams a job's events until its last one, or until the client or the server goes. */
 export function eventStream(
   context: Context,
@@ -21,7 +27,7 @@ export function eventStream(
   },
 ): Response {
   const { log, job, closing, isLast } = options;
-  const after = Number(context.req.header("last-event-id") ?? context.req.query("after") ?? 0) || 0;
+  const after = lastEventId(context);
   return streamSSE(context, async (stream) => {
     const waiting: LoggedEvent[] = [];
     let wake = (): void => undefined;

@@ -10,7 +10,7 @@ import type { JobStore } from "./job-store.ts";
 export class ServerMetrics {
   readonly #registry = new Registry();
   readonly #requests: Counter<"method" | "route" | "status">;
-  readonly #answerSecs: Histogram<"state">;
+  readonly #jobSecs: Histogram<"kind" | "state">;
   readonly #delay = monitorEventLoopDelay({ resolution: 5 });
 
   constructor(store: () => JobStore) {
@@ -22,10 +22,10 @@ export class ServerMetrics {
       labelNames: ["method", "route", "status"],
       registers,
     });
-    this.#answerSecs = new Histogram({
-      name: "vans_answer_seconds",
-      help: "Seconds that answers took, without waiting",
-      labelNames: ["state"],
+    this.#jobSecs = new Histogram({
+      name: "vans_job_seconds",
+      help: "Seconds that jobs took, without waiting",
+      labelNames: ["kind", "state"],
       buckets: [0.5, 1, 2, 4, 8, 15, 30, 60, 300, 1800],
       registers,
     });
@@ -56,8 +56,8 @@ export class ServerMetrics {
     this.#requests.inc({ method, route, status: String(status) });
   }
 
-  answer(state: string, secs: number): void {
-    this.#answerSecs.observe({ state }, secs);
+  job(kind: string, state: string, secs: number): void {
+    this.#jobSecs.observe({ kind, state }, secs);
   }
 
   /** The text that Prometheus reads. */

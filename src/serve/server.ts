@@ -13,6 +13,7 @@ import { Answers } from "./answers.ts";
 import { makeApp } from "./app.ts";
 import { EventLog } from "./event-log.ts";
 import { readExamples } from "./examples.ts";
+import { JobQueue } from "./job-queue.ts";
 import { JobStore } from "./job-store.ts";
 import { ROUTE_MAKERS } from "./routes/index.ts";
 import { type ServeConfig, type ServeOptions, serveConfig } from "./serve-config.ts";
@@ -48,29 +49,37 @@ export async function startServer(options: ServeOptions = {}): Promise<RunningSe
   const store = new JobStore(config.data);
   const metrics = new ServerMetrics(() => store);
   const closing = new AbortController();
+  const hooks: (() => Promise<void> | void)[] = [];
   try {
     const events = new EventLog((job) => join(config.data, "answers", job, "events.ndjson"));
     const uploads = new Uploads(config, store);
     await uploads.clean();
     const examples = await readExamples();
+    const queue = new JobQueue({
+      store,
+      events,
+      onEnd: (kind, state, secs) => metrics.job(kind, state, secs),
+    });
     const answers = new Answers({
       config,
       store,
       events,
+      queue,
       clipPath: (id) => {
         if (id.startsWith("answer:")) return answerVideo(config, store, id.slice("answer:".length));
         return examples.find((example) => example.id === id)?.path ?? uploads.pathOf(uploads.get(id).id);
       },
-      onEnd: (state, secs) => metrics.answer(state, secs),
     });
     const context: ServerContext = {
       config,
       store,
+      queue,
       events,
       uploads,
       answers,
       examples,
       closing: closing.signal,
+      onClose: (hook) => hooks.push(hook),
     };
     const app = makeApp({
       config,
@@ -80,7 +89,7 @@ export async function startServer(options: ServeOptions = {}): Promise<RunningSe
       peerOf: (request: Context) => (request.env as HttpBindings).incoming.socket.remoteAddress ?? "unknown",
     });
     const http = await listen(createServer(getRequestListener(app.fetch)), config);
-    answers.wake();
+    queue.start();
     const { port } = http.address() as AddressInfo;
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;
     let closed: Promise<void> | undefined;
@@ -90,8 +99,10 @@ export async function startServer(options: ServeOptions = {}): Promise<RunningSe
       close: () => {
         closed ??= (async () => {
           const stopped = new Promise<void>((done) => http.close(() => done()));
-          await answers.close(config.graceSecs);
+          await queue.close(config.graceSecs);
           closing.abort();
+          await Promise.allSettled(hooks.map(async (hook) => hook()));
+          await uploads.close();
           http.closeIdleConnections();
           setTimeout(() => http.closeAllConnections(), 1000).unref();
           await stopped;

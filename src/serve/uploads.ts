@@ -4,12 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { frameOf, probe, readClip, writePng } from "../media/index.ts";
+import { ClipThreads } from "./clip-threads.ts";
+import { formFile } from "./form-file.ts";
 import { HttpError, notFound } from "./http-error.ts";
 import { type JobStore, newId } from "./job-store.ts";
 import type { ServeConfig } from "./serve-config.ts";
@@ -42,16 +43,25 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   webp: "image/webp",
 };
 
-/** Seconds that looking into a file may take. */
-const PROBE_SECS = 30;
+/** Seconds without a byte after which an upload is given up. */
+const STALL_SECS = 20;
+/** Uploads that a client may send at a time. */
+const MOST_AT_A_TIME = 8;
+/** Most frames of a clip: a small file can claim millions. */
+const MOST_FRAMES = 100_000;
 /** Containers whose single frame is a picture. */
 const PICTURES = new Set(["png", "jpeg", "webp", "gif"]);
+
+type WebStream = Parameters<typeof Readable.fromWeb>[0];
 
 /** Uploads of a server. */
 export class Uploads {
   readonly #config: ServeConfig;
   readonly #store: JobStore;
   readonly #folder: string;
+  readonly #threads = new ClipThreads();
+  /** Uploads on their way, by client. */
+  readonly #arriving = new Map<string, number>();
 
   constructor(config: ServeConfig, store: JobStore) {
     this.#config = config;
@@ -90,42 +100,63 @@ export class Uploads {
 
   /**
    * Takes an upload. Nothing is left of one that is refused.
-   * @throws `VANS_SERVE_UPLOAD_TOO_LARGE`, `VANS_SERVE_UPLOAD_EMPTY`, `VANS_SERVE_CLIP_TOO_LONG`,
-   * `VANS_SERVE_FRAME_TOO_LARGE`, `VANS_MEDIA_…`
+   * @throws `VANS_SERVE_UPLOAD_TOO_LARGE`, `VANS_SERVE_UPLOAD_EMPTY`, `VANS_SERVE_UPLOAD_STALLED`,
+   * `VANS_SERVE_CLIP_TOO_LONG`, `VANS_SERVE_FRAME_TOO_LARGE`, `VANS_SERVE_TOO_MANY_REQUESTS`, `VANS_MEDIA_…`
    */
   async take(
     body: ReadableStream | null,
-    facts: { readonly name: string; readonly bytes?: number | undefined },
+    facts: {
+      readonly name: string;
+      readonly client: string;
+      readonly bytes: number | undefined;
+      readonly contentType: string;
+    },
   ): Promise<Upload> {
     const { maxUploadBytes } = this.#config;
-    if (facts.bytes !== undefined && facts.bytes > maxUploadBytes)
-      throw tooLarge(facts.bytes, maxUploadBytes);
+    const { client, bytes, contentType } = facts;
+    if (bytes !== undefined && bytes > maxUploadBytes) throw tooLarge(bytes, maxUploadBytes);
     if (!body) throw emptyUpload();
+    const before = this.#arriving.get(client) ?? 0;
+    if (before >= MOST_AT_A_TIME) throw tooManyUploads();
+    this.#arriving.set(client, before + 1);
+    try {
+      if (!/^multipart\/form-data\b/i.test(contentType))
+        return await this.#keep(Readable.fromWeb(body as WebStream), facts.name);
+      const file = await formFile(body, contentType);
+      return await this.#keep(file.bytes, file.name);
+    } finally {
+      const left = this.#arriving.get(client)! - 1;
+      if (left > 0) this.#arriving.set(client, left);
+      else this.#arriving.delete(client);
+    }
+  }
+
+  async #keep(source: Readable, name: string): Promise<Upload> {
+    const { maxUploadBytes } = this.#config;
     const id = newId();
     const folder = join(this.#folder, `${id}.part`);
     const path = join(folder, "clip");
-    await mkdir(folder, { recursive: true });
+    const stall = setTimeout(() => source.destroy(stalled()), STALL_SECS * 1000);
     try {
+      await mkdir(folder, { recursive: true });
       const hash = createHash("sha256");
       let bytes = 0;
       const counting = new Transform({
         transform(chunk: Buffer, _encoding, done) {
           bytes += chunk.length;
+          stall.refresh();
           if (bytes > maxUploadBytes) return done(tooLarge(bytes, maxUploadBytes));
           hash.update(chunk);
           done(null, chunk);
         },
       });
-      await pipeline(
-        Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]),
-        counting,
-        createWriteStream(path),
-      );
+      await pipeline(source, counting, createWriteStream(path));
+      clearTimeout(stall);
       if (bytes === 0) throw emptyUpload();
       const info = await this.#look(path, join(folder, "poster.png"));
       const upload: Upload = {
         id,
-        name: cleanName(facts.name),
+        name: cleanName(name),
         mediaType: MEDIA_TYPES[info.container] ?? "application/octet-stream",
         bytes,
         sha256: hash.digest("hex"),
@@ -147,13 +178,14 @@ export class Uploads {
           fix: "delete answers and uploads",
         });
       throw error;
+    } finally {
+      clearTimeout(stall);
     }
   }
 
   async #look(path: string, poster: string) {
-    const signal = AbortSignal.timeout(PROBE_SECS * 1000);
     const { maxClipSecs, maxPixels } = this.#config;
-    const info = await probe(path, { signal, silenceSecs: PROBE_SECS });
+    const info = await this.#threads.probe(path);
     if (info.durationSecs > maxClipSecs)
       throw new HttpError(413, "VANS_SERVE_CLIP_TOO_LONG", "the clip is too long for this server", {
         asked: `${info.durationSecs.toFixed(1)} s`,
@@ -166,14 +198,23 @@ export class Uploads {
         found: `at most ${maxPixels} pixels a frame`,
         fix: "scale the clip down; answers are drawn much smaller",
       });
-    const first = await readClip(path, { timesSecs: [0], signal, maxBytes: 4 * maxPixels });
-    await writePng(poster, frameOf(first, 0));
+    if (info.frameCount > MOST_FRAMES)
+      throw new HttpError(413, "VANS_SERVE_CLIP_TOO_LONG", "the clip has too many frames for this server", {
+        asked: `${info.frameCount} frames`,
+        found: `at most ${MOST_FRAMES}`,
+        fix: "cut the clip to the seconds that the question is about",
+      });
+    await this.#threads.writePoster(path, poster, 4 * maxPixels);
     return info;
+  }
+
+  /** Ends the threads that look into files. */
+  async close(): Promise<void> {
+    await this.#threads.close();
   }
 
   /** Removes what uploads that were cut off by the end of the server have left. */
   async clean(): Promise<void> {
-    const { readdir } = await import("node:fs/promises");
     for (const name of await readdir(this.#folder).catch(() => []))
       if (name.endsWith(".part") && (await stat(join(this.#folder, name)).catch(() => undefined)))
         await rm(join(this.#folder, name), { recursive: true, force: true });
@@ -186,6 +227,22 @@ function tooLarge(bytes: number, most: number): HttpError {
     found: `at most ${most} bytes`,
     fix: "cut or compress the clip, or start the server with a larger --max-upload",
     headers: { connection: "close" },
+  });
+}
+
+function stalled(): HttpError {
+  return new HttpError(408, "VANS_SERVE_UPLOAD_STALLED", "the upload stopped on its way", {
+    found: `no byte for ${STALL_SECS} s`,
+    fix: "send it again",
+    headers: { connection: "close" },
+  });
+}
+
+function tooManyUploads(): HttpError {
+  return new HttpError(429, "VANS_SERVE_TOO_MANY_REQUESTS", "too many uploads at a time", {
+    found: `${MOST_AT_A_TIME} are on their way`,
+    fix: "wait for one of them",
+    headers: { "retry-after": "5", connection: "close" },
   });
 }
 

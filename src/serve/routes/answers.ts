@@ -6,8 +6,10 @@ import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { bundledSuites, loadSuite } from "../../answer/index.ts";
+import { ANSWER_SYSTEMS } from "../answer-systems.ts";
 import { answerRequestSchema, answerSchema } from "../answers.ts";
-import { eventStream } from "../event-stream.ts";
+import type { LoggedEvent } from "../event-log.ts";
+import { eventStream, lastEventId } from "../event-stream.ts";
 import { HttpError, notFound } from "../http-error.ts";
 import { isFinal, JOB_STATES, type Job } from "../job.ts";
 import { type Route, route } from "../route.ts";
@@ -19,7 +21,7 @@ const FILES = /^(answer(-\d+)?\.mp4|sheet(-\d+)?\.png|answer\.json|input\.mp4)$/
 
 /** Routes of answers. */
 export function answerRoutes(server: ServerContext): Route[] {
-  const { store, answers, events, config, uploads, examples, closing } = server;
+  const { store, queue, answers, events, config, uploads, examples, closing } = server;
   const get = (id: string): Job => {
     const job = store.get(id);
     if (job?.kind !== "answer") throw notFound("answer", id);
@@ -65,7 +67,7 @@ export function answerRoutes(server: ServerContext): Route[] {
             headers: { "retry-after": "5" },
           });
         const job = await answers.ask(body, client);
-        return context.json(answers.bodyOf(store.get(job.id) ?? job), 202, {
+        return context.json(answers.bodyOf(job), 202, {
           location: `/api/v1/answers/${job.id}`,
         });
       },
@@ -107,14 +109,11 @@ export function answerRoutes(server: ServerContext): Route[] {
       },
       handle: async ({ context, params }) => {
         const job = get(params["id"]!);
-        const after = Number(context.req.header("last-event-id") ?? 0);
-        if (isFinal(job.state) && after >= (await events.count(job.id))) return context.body(null, 204);
-        return eventStream(context, {
-          log: events,
-          job: job.id,
-          closing,
-          isLast: ({ name, data }) => name === "state" && isFinal((data as Job).state),
-        });
+        const isLast = ({ name, data }: LoggedEvent): boolean =>
+          name === "state" && isFinal((data as Job).state);
+        const last = await events.last(job.id);
+        if (last && isLast(last) && lastEventId(context) >= last.id) return context.body(null, 204);
+        return eventStream(context, { log: events, job: job.id, closing, isLast });
       },
     }),
     route({
@@ -125,7 +124,7 @@ export function answerRoutes(server: ServerContext): Route[] {
       responses: { 202: { about: "It will stop within a step", schema: answerSchema } },
       handle: async ({ context, params }) => {
         const { id } = get(params["id"]!);
-        await answers.cancel(id);
+        await queue.cancel(id);
         return context.json(answers.bodyOf(get(id)), 202);
       },
     }),
@@ -187,6 +186,7 @@ const suiteSchema = z.object({
   about: z.string(),
   version: z.string(),
   isReady: z.boolean().describe("False where its weights have not been fetched"),
+  systems: z.array(z.enum(ANSWER_SYSTEMS)),
   answer: z.record(z.string(), z.unknown()).nullable().describe("Defaults of steps, guidance, seed, sizes"),
 });
 
@@ -202,9 +202,10 @@ async function suiteFacts(name: string): Promise<z.infer<typeof suiteSchema>> {
       about: manifest.about ?? "",
       version: manifest.version,
       isReady,
+      systems: [...ANSWER_SYSTEMS],
       answer: { ...manifest.answer },
     };
   } catch {
-    return { name, about: "", version: "", isReady: false, answer: null };
+    return { name, about: "", version: "", isReady: false, systems: [], answer: null };
   }
 }

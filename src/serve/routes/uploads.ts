@@ -38,13 +38,16 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/uploads",
       tag: "clips",
       summary: "Upload a video or picture: the file itself is the body",
-      rawBody: "The file. The header X-File-Name (percent-encoded) names it.",
+      rawBody:
+        "The file itself, named by the header X-File-Name (percent-encoded), or a form with one file (multipart/form-data).",
       responses: { 201: { about: "It was taken", schema: uploadSchema } },
-      handle: async ({ context }) => {
+      handle: async ({ context, client }) => {
         const length = context.req.header("content-length");
         const upload = await uploads.take(context.req.raw.body, {
           name: decodedName(context.req.header("x-file-name") ?? "clip"),
           bytes: length === undefined ? undefined : Number(length),
+          client,
+          contentType: context.req.header("content-type") ?? "",
         });
         return context.json(upload, 201, { location: `/api/v1/uploads/${upload.id}` });
       },

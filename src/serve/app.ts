@@ -11,6 +11,7 @@ import { callRoute, type Route } from "./route.ts";
 import { isLoopback, type ServeConfig } from "./serve-config.ts";
 import type { ServerMetrics } from "./server-metrics.ts";
 import type { StudioFile } from "./studio-files.ts";
+import { systemRoutes } from "./system-routes.ts";
 
 /** Pages of the studio; all are the same document. */
 export const STUDIO_PAGES = ["/ask", "/compare", "/runs", "/rate", "/data"] as const;
@@ -34,7 +35,8 @@ export function makeApp(options: AppOptions): Hono {
   const { config, routes, metrics, studio, peerOf } = options;
   const app = new Hono();
   const limits = new WriteLimits(config.maxWritesPerMinute);
-  const description = openApi(routes, { version: packageVersion(), needsToken: config.tokens.length > 0 });
+  const all = [...routes, ...systemRoutes(metrics)];
+  const description = openApi(all, { version: packageVersion(), needsToken: config.tokens.length > 0 });
   const docs = docsPage(description);
 
   app.use(async (context, next) => {
@@ -70,18 +72,12 @@ export function makeApp(options: AppOptions): Hono {
     ),
   );
 
-  app.get("/healthz", (context) => context.json({ status: "ok", version: packageVersion() }));
-  app.get("/metrics", async (context) => {
-    requireClient(context, config, peerOf);
-    const { body, type } = await metrics.text();
-    return context.body(body, 200, { "content-type": type });
-  });
   app.get("/openapi.json", (context) => context.json(description));
   app.get("/docs", (context) => context.html(docs));
-  for (const one of routes)
+  for (const one of all)
     app.on(one.method.toUpperCase(), one.path, async (context) => {
       context.set("route" as never, one.path as never);
-      const client = requireClient(context, config, peerOf);
+      const client = one.isOpen === true ? "" : requireClient(context, config, peerOf);
       if (one.method !== "get") limits.take(client);
       return callRoute(one, context, client);
     });

@@ -51,6 +51,22 @@ export function openApi(
   };
 }
 
+/** For example `getAnswersById`. */
+function operationIdOf({ method, path }: Route): string {
+  const words = path
+    .replace(/^\/api\/v1/, "")
+    .split(/[/.]/)
+    .filter((word) => word !== "")
+    .map((word) =>
+      word.startsWith(":") ? `By${capital(word.slice(1).replace(/\W.*/, ""))}` : capital(word),
+    );
+  return `${method}${words.join("").replace(/\W/g, "")}`;
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
 function operationOf(one: Route): Json {
   const parameters: Json[] = [...one.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
@@ -65,7 +81,9 @@ function operationOf(one: Route): Json {
   }
   return {
     tags: [one.tag],
+    operationId: operationIdOf(one),
     summary: one.summary,
+    ...(one.isOpen === true && { security: [] }),
     ...(parameters.length > 0 && { parameters }),
     ...(one.body && {
       requestBody: {
@@ -77,7 +95,16 @@ function operationOf(one: Route): Json {
       requestBody: {
         required: true,
         description: one.rawBody,
-        content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } },
+        content: {
+          "application/octet-stream": { schema: { type: "string", format: "binary" } },
+          "multipart/form-data": {
+            schema: {
+              type: "object",
+              properties: { file: { type: "string", format: "binary" } },
+              required: ["file"],
+            },
+          },
+        },
       },
     }),
     responses: {

@@ -34,6 +34,8 @@ export interface Route {
   readonly summary: string;
   readonly query?: z.ZodType;
   readonly body?: z.ZodType;
+  /** Needs no token. */
+  readonly isOpen?: boolean;
   /** A body that the handler reads itself, as a stream. */
   readonly rawBody?: string;
   /** By status; the first is what a good request gets. Errors that any route may give need not be named. */
@@ -63,6 +65,8 @@ export function route<
 
 /** Largest JSON body, in bytes. */
 const MAX_JSON_BYTES = 1_000_000;
+/** Seconds that a JSON body may take to arrive. */
+const JSON_SECS = 20;
 
 /** Checks a request and hands it to its route. */
 export async function callRoute(one: Route, context: Context, client: string): Promise<Response> {
@@ -88,6 +92,18 @@ function checked(schema: z.ZodType, value: unknown, what: string): unknown {
   });
 }
 
+async function withinMs<T>(work: Promise<T> | undefined, ms: number): Promise<T | undefined | "late"> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"late">((done) => {
+    timer = setTimeout(() => done("late"), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function jsonBody(context: Context): Promise<unknown> {
   const type = context.req.header("content-type") ?? "";
   if (!/^application\/json\b/i.test(type))
@@ -98,8 +114,16 @@ async function jsonBody(context: Context): Promise<unknown> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   const reader = context.req.raw.body?.getReader();
+  const deadline = performance.now() + JSON_SECS * 1000;
   for (;;) {
-    const piece = await reader?.read();
+    const piece = await withinMs(reader?.read(), deadline - performance.now());
+    if (piece === "late") {
+      void reader?.cancel().catch(() => undefined);
+      throw new HttpError(408, "VANS_SERVE_REQUEST", "the body of the request took too long to arrive", {
+        found: `more than ${JSON_SECS} s`,
+        headers: { connection: "close" },
+      });
+    }
     if (!piece || piece.done) break;
     bytes += piece.value.length;
     if (bytes > MAX_JSON_BYTES) {

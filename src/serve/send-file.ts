@@ -7,7 +7,8 @@ import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { Readable } from "node:stream";
 import type { Context } from "hono";
-import { notFound } from "./http-error.ts";
+import { HttpError, notFound } from "./http-error.ts";
+import type { RouteResponse } from "./route.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
   ".mp4": "video/mp4",
@@ -29,6 +30,13 @@ const TYPES: Readonly<Record<string, string>> = {
 export function typeOf(path: string): string {
   return TYPES[extname(path).toLowerCase()] ?? "application/octet-stream";
 }
+
+/** What a route that sends a file may answer. */
+export const FILE_RESPONSES: Readonly<Record<number, RouteResponse>> = {
+  200: { about: "The file; ranges are understood", contentType: "*/*" },
+  206: { about: "The range that was asked for", contentType: "*/*" },
+  304: { about: "It is as the client has it" },
+};
 
 /** Sends a file, or the range of it that was asked for. @throws a 404 */
 export async function sendFile(
@@ -60,7 +68,11 @@ export async function sendFile(
       ? [Math.max(0, size - Number(wish[2])), size - 1]
       : [Number(wish[1]), wish[2] === "" ? size - 1 : Math.min(size - 1, Number(wish[2]))];
   if (start > end || start >= size)
-    return new Response(null, { status: 416, headers: { "content-range": `bytes */${size}` } });
+    throw new HttpError(416, "VANS_SERVE_RANGE", "the file has no such range", {
+      asked: wish[0],
+      found: `${size} bytes`,
+      headers: { "content-range": `bytes */${size}` },
+    });
   return new Response(streamOf(path, start, end), {
     status: 206,
     headers: {

@@ -36,7 +36,7 @@ export interface ServeOptions {
   readonly maxClientJobs?: number | undefined;
   /** Writing requests a client may make a minute. Default 240. */
   readonly maxWritesPerMinute?: number | undefined;
-  /** Seconds that a request may take to arrive. Default 120. */
+  /** Seconds that a request may take to arrive. Default 600. */
   readonly requestSecs?: number | undefined;
   /** Seconds that a running answer may still take when the server is told to stop. Default 20. */
   readonly graceSecs?: number | undefined;
@@ -64,7 +64,7 @@ export function serveConfig(options: ServeOptions = {}): ServeConfig {
     maxPixels: options.maxPixels ?? 4096 * 2304,
     maxClientJobs: options.maxClientJobs ?? 32,
     maxWritesPerMinute: options.maxWritesPerMinute ?? 240,
-    requestSecs: options.requestSecs ?? 120,
+    requestSecs: options.requestSecs ?? 600,
     graceSecs: options.graceSecs ?? 20,
   };
   if (config.tokens.some((token) => token.length < 16))

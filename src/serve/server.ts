@@ -22,6 +22,9 @@ import { ServerMetrics } from "./server-metrics.ts";
 import { readStudio } from "./studio-files.ts";
 import { Uploads } from "./uploads.ts";
 
+/** How often connections are looked at that are slow to say what they want. */
+const CHECK_MS = 2000;
+
 /** A running server. */
 export interface RunningServer {
   readonly url: string;
@@ -88,7 +91,10 @@ export async function startServer(options: ServeOptions = {}): Promise<RunningSe
       studio: await readStudio(),
       peerOf: (request: Context) => (request.env as HttpBindings).incoming.socket.remoteAddress ?? "unknown",
     });
-    const http = await listen(createServer(getRequestListener(app.fetch)), config);
+    const http = await listen(
+      createServer({ connectionsCheckingInterval: CHECK_MS }, getRequestListener(app.fetch)),
+      config,
+    );
     queue.start();
     const { port } = http.address() as AddressInfo;
     const host = config.host.includes(":") ? `[${config.host}]` : config.host;

@@ -13,7 +13,7 @@ import { eventStream, lastEventId } from "../event-stream.ts";
 import { HttpError, notFound } from "../http-error.ts";
 import { isFinal, JOB_STATES, type Job } from "../job.ts";
 import { type Route, route } from "../route.ts";
-import { sendFile } from "../send-file.ts";
+import { FILE_RESPONSES, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 
 /** Files of an answer that may be fetched. */
@@ -152,9 +152,7 @@ export function answerRoutes(server: ServerContext): Route[] {
       tag: "answers",
       summary: "A file of an answer: answer.mp4, sheet.png, answer.json, input.mp4",
       query: z.object({ download: z.enum(["", "1"]).optional() }),
-      responses: {
-        200: { about: "The file; ranges are understood", contentType: "application/octet-stream" },
-      },
+      responses: FILE_RESPONSES,
       handle: ({ context, params, query }) => {
         const job = get(params["id"]!);
         const name = params["name"]!;

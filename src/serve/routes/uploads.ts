@@ -6,7 +6,7 @@ import { z } from "zod";
 import { exampleSchema } from "../examples.ts";
 import { notFound } from "../http-error.ts";
 import { type Route, route } from "../route.ts";
-import { sendFile } from "../send-file.ts";
+import { FILE_RESPONSES, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 import { uploadSchema } from "../uploads.ts";
 
@@ -26,7 +26,7 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/examples/:id/content",
       tag: "clips",
       summary: "The file of a bundled clip",
-      responses: { 200: { about: "The file; ranges are understood", contentType: "video/mp4" } },
+      responses: FILE_RESPONSES,
       handle: ({ context, params }) => {
         const found = examples.find(({ id }) => id === params["id"]);
         if (!found) throw notFound("example", params["id"]!);
@@ -74,9 +74,7 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/uploads/:id/content",
       tag: "clips",
       summary: "The file of an upload",
-      responses: {
-        200: { about: "The file; ranges are understood", contentType: "application/octet-stream" },
-      },
+      responses: FILE_RESPONSES,
       handle: ({ context, params }) => {
         const { id, mediaType } = uploads.get(params["id"]!);
         return sendFile(context, uploads.pathOf(id), { type: mediaType, isImmutable: true });
@@ -87,7 +85,7 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/uploads/:id/poster.png",
       tag: "clips",
       summary: "The first frame of an upload",
-      responses: { 200: { about: "A picture", contentType: "image/png" } },
+      responses: FILE_RESPONSES,
       handle: ({ context, params }) =>
         sendFile(context, uploads.posterOf(uploads.get(params["id"]!).id), {
           type: "image/png",

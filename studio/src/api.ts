@@ -46,6 +46,8 @@ export interface Suite {
   readonly name: string;
   readonly about: string;
   readonly isReady: boolean;
+  /** Ways to answer with it; a server that does not tell knows the suite itself only. */
+  readonly systems?: readonly string[];
   readonly answer: { readonly steps: number; readonly guidanceScale: number; readonly seed: number } | null;
 }
 
@@ -53,6 +55,8 @@ export interface AnswerRequest {
   readonly clip: string;
   readonly question: string;
   readonly suite?: string | undefined;
+  /** Another way to answer with the suite. */
+  readonly system?: string | undefined;
   readonly trim?: { readonly startSecs: number; readonly endSecs: number } | undefined;
   readonly seed?: number | undefined;
   readonly steps?: number | undefined;
@@ -151,6 +155,8 @@ export interface PreviewStrip {
 /** What an answer tells while it is made. */
 export interface AnswerListener {
   state?(answer: Answer): void;
+  /** The stream broke, or goes on. */
+  connection?(isOpen: boolean): void;
   token?(event: { readonly part: string; readonly text: string; readonly sample: number }): void;
   caption?(event: { readonly reasoning: string; readonly caption: string }): void;
   step?(event: { readonly step: number; readonly steps: number; readonly sample: number; readonly preview?: PreviewStrip }): void;
@@ -158,16 +164,34 @@ export interface AnswerListener {
   warning?(event: { readonly warning: { readonly code: string; readonly message: string; readonly fix?: string } }): void;
 }
 
-/** Follows an answer; the browser comes back by itself after a break, with the id of the last event. */
+/** How long to wait before a broken stream is opened anew, in ms. */
+const RETRY_MS = 1500;
+
+/**
+ * Follows an answer. After a break the browser comes back by itself with the id of the last event; where it gives up (a
+ * server that was restarted may refuse for a moment), the stream is opened anew and replayed from its start.
+ */
 export function follow(id: string, listener: AnswerListener): () => void {
-  const source = new EventSource(`/api/v1/answers/${id}/events`);
-  const on = (name: keyof AnswerListener): void => {
-    source.addEventListener(name, (event) => {
-      const data: unknown = JSON.parse((event as MessageEvent<string>).data);
-      (listener[name] as ((data: unknown) => void) | undefined)?.(data);
-      if (name === "state" && isFinal(data as Answer)) source.close();
+  let source: EventSource | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const open = (): void => {
+    const opened = new EventSource(`/api/v1/answers/${id}/events`);
+    source = opened;
+    opened.addEventListener("open", () => listener.connection?.(true));
+    opened.addEventListener("error", () => {
+      listener.connection?.(false);
+      if (opened.readyState === EventSource.CLOSED) timer = setTimeout(open, RETRY_MS);
     });
+    for (const name of ["state", "token", "caption", "step", "input", "warning"] as const)
+      opened.addEventListener(name, (event) => {
+        const data: unknown = JSON.parse((event as MessageEvent<string>).data);
+        if (name === "state" && isFinal(data as Answer)) opened.close();
+        (listener[name] as ((data: unknown) => void) | undefined)?.(data);
+      });
   };
-  for (const name of ["state", "token", "caption", "step", "input", "warning"] as const) on(name);
-  return () => source.close();
+  open();
+  return () => {
+    source?.close();
+    clearTimeout(timer);
+  };
 }

@@ -4,9 +4,10 @@
  */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { go, usePath } from "./location.ts";
+import { linkTo, usePath } from "./location.ts";
 import { PAGES, type PageProps } from "./pages/table.ts";
 import { Failure } from "./parts/failure.tsx";
+import { Icon } from "./parts/icons.tsx";
 
 type Theme = "system" | "light" | "dark";
 const THEMES: readonly Theme[] = ["system", "light", "dark"];
@@ -47,7 +48,7 @@ export function Shell() {
         Skip to the page
       </a>
       <header class="top">
-        <a class="brand" href="/ask" onClick={(event) => linked(event, "/ask")}>
+        <a class="brand" {...linkTo("/ask")}>
           <span aria-hidden="true" class="mark" />
           vans
         </a>
@@ -55,9 +56,8 @@ export function Shell() {
           {PAGES.map((one) => (
             <a
               key={one.path}
-              href={one.path}
               aria-current={one === page ? "page" : undefined}
-              onClick={(event) => linked(event, one.path)}
+              {...linkTo(one.path)}
             >
               {one.title}
             </a>
@@ -68,9 +68,8 @@ export function Shell() {
           class="quiet"
           onClick={() => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!)}
         >
-          <span class="sr">Colours: </span>
-          {theme === "system" ? "◐" : theme === "light" ? "☀" : "☾"}
-          <span class="sr"> {theme}</span>
+          <Icon name={theme === "system" ? "auto" : theme === "light" ? "sun" : "moon"} />
+          <span class="sr">Colours: {theme}</span>
         </button>
       </header>
       <main id="main" tabIndex={-1}>
@@ -84,11 +83,4 @@ export function Shell() {
       </main>
     </>
   );
-}
-
-/** Stays in the page for plain clicks; new tabs and windows are the browser's. */
-function linked(event: MouseEvent, path: string): void {
-  if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-  event.preventDefault();
-  go(path);
 }

@@ -16,8 +16,8 @@ export interface Page {
 }
 
 export const PAGES: readonly Page[] = [
-  { path: "/ask", title: "Ask", load: async () => (await import("./ask.tsx")).Ask },
-  { path: "/compare", title: "Compare", load: async () => (await import("./compare.tsx")).Compare },
+  { path: "/ask", title: "Ask", load: async () => (await import("./ask/ask.tsx")).Ask },
+  { path: "/compare", title: "Compare", load: async () => (await import("./compare/compare.tsx")).Compare },
   { path: "/runs", title: "Runs", load: async () => (await import("./runs/runs.tsx")).Runs },
   { path: "/rate", title: "Rate", load: async () => (await import("./rate/rate.tsx")).Rate },
   { path: "/data", title: "Data", load: async () => (await import("./data/data.tsx")).Data },

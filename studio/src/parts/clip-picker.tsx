@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, type ClipInfo, type Example, upload } from "../api.ts";
 import { Failure } from "./failure.tsx";
+import { Icon } from "./icons.tsx";
 
 /** Longest recording, in seconds. */
 const RECORD_SECS = 8;
@@ -53,12 +54,13 @@ export function ClipPicker({ onClip }: { onClip(clip: ClipInfo, questions: reado
         <p class="big">Drop a clip or a picture</p>
         <p class="row center">
           <button type="button" onClick={() => file.current?.click()}>
-            Choose a file
+            <Icon name="upload" /> Choose a file
           </button>
           <button type="button" onClick={() => setRecording(true)}>
-            Record
+            <Icon name="camera" /> Record
           </button>
         </p>
+        <p class="muted small">mp4, webm, mov, gif, png, jpeg. It stays on this server.</p>
         <input
           ref={file}
           type="file"

@@ -1,6 +1,7 @@
 /** A clip, the seconds that matter, a question and what else can be set. @module */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { AnswerRequest, ClipInfo, Suite } from "../api.ts";
+import { TrimBar } from "./trim-bar.tsx";
 
 /** Questions that fit most clips. */
 const USUAL = ["what should i do next?", "what happens next?", "and now?"];
@@ -79,6 +80,12 @@ export function Composer({
             autoplay={!matchMedia("(prefers-reduced-motion: reduce)").matches}
             playsInline
             aria-label={`The clip ${clip.name}`}
+            onTimeUpdate={({ currentTarget }) => {
+              // Only what is asked about is shown, again and again.
+              if (!isTrimmed || currentTarget.paused) return;
+              if (currentTarget.currentTime >= (end ?? length) || currentTarget.currentTime < start - 0.3)
+                currentTarget.currentTime = start;
+            }}
             onLoadedMetadata={(event) => {
               if (Number.isFinite(event.currentTarget.duration)) setLength(event.currentTarget.duration);
             }}
@@ -87,46 +94,23 @@ export function Composer({
         <p class="row between">
           <span class="muted clipname" title={clip.name}>
             {clip.name}
-            {length > 0 && ` · ${length.toFixed(1)} s`}
+            {clip.isStill ? " · picture" : ""}
           </span>
           <button type="button" class="quiet" onClick={onOther}>
             Another clip
           </button>
         </p>
-        {!clip.isStill && length > 1 && (
-          <details class="settings">
-            <summary>Trim{isTrimmed ? `: ${start.toFixed(1)} to ${(end ?? length).toFixed(1)} s` : ""}</summary>
-            <label>
-              From {start.toFixed(1)} s
-              <input
-                type="range"
-                min={0}
-                max={length}
-                step={0.1}
-                value={start}
-                onInput={(event) => {
-                  const at = Math.min(Number(event.currentTarget.value), (end ?? length) - 0.2);
-                  setStart(Math.max(0, at));
-                  show(at);
-                }}
-              />
-            </label>
-            <label>
-              To {(end ?? length).toFixed(1)} s
-              <input
-                type="range"
-                min={0}
-                max={length}
-                step={0.1}
-                value={end ?? length}
-                onInput={(event) => {
-                  const at = Math.max(Number(event.currentTarget.value), start + 0.2);
-                  setEnd(Math.min(length, at));
-                  show(at);
-                }}
-              />
-            </label>
-          </details>
+        {!clip.isStill && length > 0.5 && (
+          <TrimBar
+            length={length}
+            start={start}
+            end={end ?? length}
+            onChange={(from, to, shown) => {
+              setStart(from);
+              setEnd(to >= length ? undefined : to);
+              show(shown);
+            }}
+          />
         )}
       </div>
       <label class="question">
@@ -152,7 +136,12 @@ export function Composer({
       </p>
       <details class="settings">
         <summary>
-          Settings <span class="muted">{chosen}</span>
+          Settings{" "}
+          <span class="muted">
+            {chosen}
+            {seed !== "" && ` · seed ${seed}`}
+            {Number(samples) > 1 && ` · ${samples} futures`}
+          </span>
         </summary>
         <div class="fields">
           <label>

@@ -1,26 +1,52 @@
 /** Several clips on one timeline: they play, stop and are scrubbed together. @module */
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { drawDifference, type Frames } from "./frames.ts";
+import { Icon } from "./icons.tsx";
+import { type PreviewStrip } from "../api.ts";
+import { StripPlayer } from "./strip-player.tsx";
 
 export interface SyncedVideo {
-  readonly url: string;
+  readonly key: string;
   readonly title: string;
-  readonly note?: string;
+  /** Right of the title. */
+  readonly note?: ComponentChildren;
+  /** The clip, where there is one already. */
+  readonly url?: string | undefined;
+  /** A stack of equal frames in one picture, instead of a clip. */
+  readonly stack?: { readonly url: string; readonly frames: number } | undefined;
+  /** What there is of it so far. */
+  readonly strip?: PreviewStrip | undefined;
+  /** Why there is nothing to see. */
+  readonly state?: string | undefined;
+  /** Shown instead of the clip: where it differs from another. */
+  readonly against?: { readonly own: Frames; readonly other: Frames } | undefined;
+  readonly below?: ComponentChildren;
 }
+
+const SPEEDS = [1, 0.5, 0.25] as const;
+
+/** Time at which a player comes to rest at the end before it begins again, in seconds. */
+const REST_SECS = 0.8;
 
 export function SyncedVideos({
   videos,
   frameRateHz,
-  autoplay = true,
+  columns = 4,
+  label = "Clips side by side",
 }: {
   readonly videos: readonly SyncedVideo[];
   readonly frameRateHz: number;
-  readonly autoplay?: boolean;
+  readonly columns?: number;
+  readonly label?: string;
 }) {
   const elements = useRef(new Map<string, HTMLVideoElement>());
   const [time, setTime] = useState(0);
   const [length, setLength] = useState(1);
-  const [isPlaying, setPlaying] = useState(autoplay && !matchMedia("(prefers-reduced-motion: reduce)").matches);
-  const key = videos.map(({ url }) => url).join(" ");
+  const [speed, setSpeed] = useState<(typeof SPEEDS)[number]>(1);
+  const [isPlaying, setPlaying] = useState(!matchMedia("(prefers-reduced-motion: reduce)").matches);
+  const frame = Math.round(time * frameRateHz);
+  const stacks = videos.map(({ stack }) => stack?.frames ?? 0).join();
 
   const seek = (to: number): void => {
     for (const video of elements.current.values()) {
@@ -31,92 +57,155 @@ export function SyncedVideos({
     }
     setTime(to);
   };
-  useEffect(() => {
-    setTime(0);
-    setPlaying(autoplay && !matchMedia("(prefers-reduced-motion: reduce)").matches);
-  }, [key, autoplay]);
+  const measure = (): void => {
+    const secs = [...elements.current.values()].map(({ duration }) => duration || 0);
+    for (const { stack } of videos) secs.push((stack?.frames ?? 0) / frameRateHz);
+    setLength(Math.max(2 / frameRateHz, ...secs) - 1 / frameRateHz);
+  };
+  useEffect(measure, [stacks]);
   useEffect(() => {
     if (!isPlaying) return;
     let handle = 0;
     let last = performance.now();
     let at = time >= length ? 0 : time;
     const tick = (now: number): void => {
-      at += (now - last) / 1000;
+      at += ((now - last) / 1000) * speed;
       last = now;
-      // A short rest at the end, then from the start.
-      if (at > length + 0.8) at = 0;
-      const frame = Math.floor(Math.min(at, length) * frameRateHz) / frameRateHz;
-      seek(frame);
+      if (at > length + REST_SECS) at = 0;
+      seek(Math.floor(Math.min(at, length) * frameRateHz + 1e-6) / frameRateHz);
       handle = requestAnimationFrame(tick);
     };
     handle = requestAnimationFrame(tick);
     return () => cancelAnimationFrame(handle);
-  }, [isPlaying, length, key]);
+  }, [isPlaying, length, speed, frameRateHz]);
 
   const step = (frames: number): void => {
     setPlaying(false);
-    seek(Math.max(0, Math.min(length, Math.round(time * frameRateHz + frames) / frameRateHz)));
+    seek(Math.max(0, Math.min(length, (frame + frames) / frameRateHz)));
   };
   const onKey = (event: KeyboardEvent): void => {
-    if (event.key === " " && !(event.target instanceof HTMLButtonElement)) {
-      event.preventDefault();
-      setPlaying(!isPlaying);
-    }
+    if (event.target instanceof HTMLElement && event.target.closest("button, a, input, select, textarea, summary")) return;
+    if (event.key === " ") setPlaying(!isPlaying);
+    else if (event.key === "ArrowLeft") step(-1);
+    else if (event.key === "ArrowRight") step(1);
+    else return;
+    event.preventDefault();
   };
   return (
-    <section class="synced" aria-label="Clips side by side" onKeyDown={onKey}>
-      <div class="grid" style={{ "--columns": Math.min(videos.length, 4) }}>
-        {videos.map(({ url, title, note }) => (
-          <figure key={`${title} ${url}`}>
-            <video
-              class="video"
-              src={url}
-              muted
-              playsInline
-              preload="auto"
-              aria-label={title}
-              ref={(element) => {
-                if (element) elements.current.set(`${title} ${url}`, element);
-                else elements.current.delete(`${title} ${url}`);
-              }}
-              onLoadedMetadata={() =>
-                setLength(
-                  Math.max(0.1, ...[...elements.current.values()].map(({ duration }) => duration || 0)) - 1 / frameRateHz,
-                )
-              }
-            />
+    <section class="synced" aria-label={label} onKeyDown={onKey}>
+      <div class={`grid${videos.length > 2 ? " many" : ""}`} style={{ "--columns": Math.min(videos.length, columns) }}>
+        {videos.map((one) => (
+          <figure key={one.key}>
+            <div class="tile">
+              {one.url !== undefined ? (
+                <video
+                  class="video"
+                  src={one.url}
+                  muted
+                  playsInline
+                  preload="auto"
+                  aria-label={one.title}
+                  ref={(element) => {
+                    if (element) elements.current.set(one.key, element);
+                    else elements.current.delete(one.key);
+                  }}
+                  onLoadedMetadata={measure}
+                />
+              ) : one.stack ? (
+                <Stack {...one.stack} frame={frame} label={one.title} />
+              ) : one.strip ? (
+                <StripPlayer strip={one.strip} label={`${one.title}, sharpening`} />
+              ) : (
+                <div class={`video blank${one.state === undefined ? " pulse" : ""}`}>{one.state}</div>
+              )}
+              {one.against && <Difference {...one.against} frame={frame} label={`${one.title}: where it differs`} />}
+            </div>
             <figcaption>
-              <b>{title}</b>
-              {note && <span>{note}</span>}
+              <b>{one.title}</b>
+              {one.note !== undefined && <span>{one.note}</span>}
             </figcaption>
+            {one.below}
           </figure>
         ))}
       </div>
       <div class="transport">
         <button type="button" class="round" onClick={() => setPlaying(!isPlaying)} aria-label={isPlaying ? "Pause" : "Play"}>
-          {isPlaying ? "❚❚" : "▶"}
+          <Icon name={isPlaying ? "pause" : "play"} />
         </button>
         <button type="button" class="quiet" onClick={() => step(-1)} aria-label="One frame back">
-          ‹
+          <Icon name="back" />
         </button>
         <input
           type="range"
+          class="scrub"
           min={0}
           max={length}
           step={1 / frameRateHz}
           value={Math.min(time, length)}
+          style={{ "--share": Math.min(1, time / length) }}
           aria-label="Time in all clips"
-          aria-valuetext={`${time.toFixed(2)} seconds`}
+          aria-valuetext={`${time.toFixed(2)} seconds, frame ${frame + 1}`}
           onInput={(event) => {
             setPlaying(false);
             seek(Number(event.currentTarget.value));
           }}
         />
         <button type="button" class="quiet" onClick={() => step(1)} aria-label="One frame on">
-          ›
+          <Icon name="on" />
         </button>
-        <output class="time">{time.toFixed(2)} s</output>
+        <output class="time">
+          {time.toFixed(2)} s<span class="muted"> · {frame + 1}</span>
+        </output>
+        <button
+          type="button"
+          class="quiet speed"
+          aria-label={`Speed ${speed} of 1`}
+          onClick={() => setSpeed(SPEEDS[(SPEEDS.indexOf(speed) + 1) % SPEEDS.length]!)}
+        >
+          {speed === 1 ? "1×" : speed === 0.5 ? "½×" : "¼×"}
+        </button>
       </div>
     </section>
   );
+}
+
+/** One frame out of a stack of frames. */
+function Stack({
+  url,
+  frames,
+  frame,
+  label,
+}: {
+  readonly url: string;
+  readonly frames: number;
+  readonly frame: number;
+  readonly label: string;
+}) {
+  const share = frames > 1 ? Math.min(frame, frames - 1) / (frames - 1) : 0;
+  return (
+    <div
+      class="video stack"
+      role="img"
+      aria-label={label}
+      style={{ backgroundImage: `url("${url}")`, backgroundSize: `100% ${frames * 100}%`, backgroundPosition: `0 ${share * 100}%` }}
+    />
+  );
+}
+
+function Difference({
+  own,
+  other,
+  frame,
+  label,
+}: {
+  readonly own: Frames;
+  readonly other: Frames;
+  readonly frame: number;
+  readonly label: string;
+}) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (canvas.current) drawDifference(canvas.current, own, other, frame);
+  }, [own, other, frame]);
+  return <canvas ref={canvas} class="video difference" role="img" aria-label={label} />;
 }

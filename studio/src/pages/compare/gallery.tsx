@@ -1,0 +1,249 @@
+/** A report: its numbers with intervals, and its videos by family, metric and failure. @module */
+import { useEffect, useState } from "preact/hooks";
+import { call } from "../../api.ts";
+import { linkTo, useQuery } from "../../location.ts";
+import { Failure } from "../../parts/failure.tsx";
+import { Icon } from "../../parts/icons.tsx";
+import { SyncedVideos } from "../../parts/synced-videos.tsx";
+import type { Estimate, Report, ReportSample, SamplePage } from "./report-api.ts";
+
+/** Frames of a picture, as the evaluation keeps them, and their rate. */
+const PICTURE_FRAMES = 17;
+const PICTURE_RATE_HZ = 8;
+
+/** What is looked at first. */
+const HEADLINES = ["videoEventAccuracy", "captionEventAccuracy", "identityAccuracy", "clipV", "clipT", "rougeL", "fvd", "videoPsnrDb", "videoSsim", "motionEnergy"];
+
+/** Shares that a sample has or has not: what can fail. */
+const FAILURES: Readonly<Record<string, string>> = {
+  videoEventAccuracy: "video shows another event",
+  captionEventAccuracy: "caption says another event",
+  identityAccuracy: "object changed",
+  referenceKept: "scene changed",
+  templateRate: "format broken",
+  videoEventAccuracyFromTruth: "true caption drawn wrong",
+};
+
+export function Gallery({ name }: { readonly name: string }) {
+  const [query, change] = useQuery();
+  const [report, setReport] = useState<Report>();
+  const [found, setFound] = useState<SamplePage>();
+  const [error, setError] = useState<unknown>();
+  const [group, setGroup] = useState("all");
+  const filters = ["family", "kind", "metric", "failure", "page"].map((one) => [one, query.get(one) ?? ""] as const);
+  const asked = new URLSearchParams(filters.filter(([, value]) => value !== "").map(([one, value]) => [one, value])).toString();
+  const path = `/reports/${name.split("/").map(encodeURIComponent).join("/")}`;
+
+  useEffect(() => {
+    call<Report>("GET", path).then(setReport, (failure: unknown) => setError(failure));
+  }, [path]);
+  useEffect(() => {
+    let isCurrent = true;
+    call<SamplePage>("GET", `${path}/samples?${asked}`).then(
+      (page) => isCurrent && setFound(page),
+      (failure: unknown) => isCurrent && setError(failure),
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [path, asked]);
+
+  if (error !== undefined) return <Failure error={error} />;
+  if (!report) return <p class="muted">Opening the report …</p>;
+  const families = Object.keys(report.families).sort();
+  const of = (system: Report["systems"][number]) => (group in system.metrics ? system.metrics[group] : system.families[group]) ?? {};
+  const shown = HEADLINES.filter((metric) => report.systems.some((system) => of(system)[metric]));
+  const metrics = Object.keys(report.metrics["all"] ?? {});
+  const page = Number(query.get("page") ?? 1);
+  const filter = (one: string, value: string): void => change({ [one]: value, page: "" });
+  return (
+    <>
+      <section class="panel">
+        <header class="row between">
+          <div>
+            <h2 class="flush">{name}</h2>
+            <p class="muted small">
+              {report.suite.name} {report.suite.version} · {report.data.evaluated} of {report.data.count} samples
+              {report.data.isHeldOut ? ", never seen in training" : ""}
+            </p>
+          </div>
+          <label class="inline">
+            Group
+            <select value={group} onChange={(event) => setGroup(event.currentTarget.value)}>
+              {["all", "procedural", "predictive", ...families].map((one) => (
+                <option key={one}>{one}</option>
+              ))}
+            </select>
+          </label>
+        </header>
+        <div class="scroll" tabIndex={0} role="region" aria-label="Metrics">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Metric</th>
+                {report.systems.map((system) => (
+                  <th key={system.name} scope="col" class="number" title={system.about}>
+                    {system.name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((metric) => (
+                <tr key={metric}>
+                  <th scope="row" title={report.definitions[metric]}>
+                    {words(metric)}
+                    <span class="line muted about">{report.definitions[metric]}</span>
+                  </th>
+                  {report.systems.map((system) => (
+                    <td key={system.name} class="number">
+                      <Value estimate={of(system)[metric]} />
+                    </td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+        {report.alarms.map((alarm) => (
+          <p key={`${alarm.system} ${alarm.text}`} class="note warn wide">
+            <b>{alarm.system}.</b> {alarm.text}
+          </p>
+        ))}
+      </section>
+      <section aria-label="Gallery" class="gallery">
+        <div class="toolbar">
+          <label class="inline">
+            Family
+            <select value={query.get("family") ?? ""} onChange={(event) => filter("family", event.currentTarget.value)}>
+              <option value="">all</option>
+              {families.map((one) => (
+                <option key={one}>{one}</option>
+              ))}
+            </select>
+          </label>
+          <label class="inline">
+            Worst first by
+            <select value={query.get("metric") ?? ""} onChange={(event) => filter("metric", event.currentTarget.value)}>
+              <option value="">order of the data</option>
+              {metrics.map((one) => (
+                <option key={one} value={one}>
+                  {words(one)}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="inline">
+            Failure
+            <select value={query.get("failure") ?? ""} onChange={(event) => filter("failure", event.currentTarget.value)}>
+              <option value="">any or none</option>
+              {Object.entries(FAILURES)
+                .filter(([one]) => metrics.includes(one))
+                .map(([one, text]) => (
+                  <option key={one} value={one}>
+                    {text}
+                  </option>
+                ))}
+            </select>
+          </label>
+          {found && (
+            <span class="muted small" role="status">
+              {found.total} sample{found.total === 1 ? "" : "s"}
+            </span>
+          )}
+        </div>
+        {found?.samples.length === 0 && (
+          <div class="welcome">
+            <p class="big">Nothing fails these filters.</p>
+            <p>
+              <button type="button" onClick={() => change({ family: "", metric: "", failure: "", kind: "", page: "" })}>
+                Show all samples
+              </button>
+            </p>
+          </div>
+        )}
+        {found && found.samples.length > 0 && (
+          <SyncedVideos
+            frameRateHz={PICTURE_RATE_HZ}
+            columns={5}
+            label="Samples"
+            videos={found.samples.flatMap((sample) => tilesOf(sample, query.get("metric") ?? ""))}
+          />
+        )}
+        {found && found.pages > 1 && (
+          <nav class="row center" aria-label="Pages of samples">
+            <button type="button" disabled={page <= 1} onClick={() => change({ page: String(page - 1) })}>
+              <Icon name="back" /> Before
+            </button>
+            <span class="muted">
+              {page} of {found.pages}
+            </span>
+            <button type="button" disabled={page >= found.pages} onClick={() => change({ page: String(page + 1) })}>
+              More <Icon name="on" />
+            </button>
+          </nav>
+        )}
+      </section>
+      <p>
+        <a {...linkTo("/compare/reports")}>All reports</a>
+      </p>
+    </>
+  );
+}
+
+/** A tile for every video that was kept of a sample. */
+function tilesOf(sample: ReportSample, metric: string) {
+  const kept = sample.parts.filter(({ picture }) => picture !== undefined);
+  const caption = sample.parts.find(({ part }) => part === "caption");
+  const failed = Object.entries(FAILURES).filter(([one]) => sample.parts.some(({ values }) => values[one] === 0));
+  return (kept.length > 0 ? kept : sample.parts.slice(0, 1)).map(({ part, picture, texts }) => {
+    const value = sample.parts.map(({ values }) => values[metric]).find((one) => one !== undefined);
+    return {
+      key: `${sample.id} ${part}`,
+      title: sample.family,
+      note: value !== undefined ? value.toFixed(3) : part === "video" ? texts["event"] : part,
+      stack: picture === undefined ? undefined : { url: picture, frames: PICTURE_FRAMES },
+      state: picture === undefined ? "no video kept" : undefined,
+      below: (
+        <div class="under">
+          <p>{texts["caption"] ?? caption?.texts["caption"]}</p>
+          {failed.map(([one, text]) => (
+            <p key={one} class="fail">
+              {text}
+              {one === "videoEventAccuracy" && texts["nearest"] ? `: ${texts["nearest"]}` : ""}
+            </p>
+          ))}
+          <p class="muted small">{sample.id.replace(/^.*-/, "#")}</p>
+        </div>
+      ),
+    };
+  });
+}
+
+function Value({ estimate }: { readonly estimate: Estimate | undefined }) {
+  if (!estimate) return <span class="muted">–</span>;
+  const digits = Math.abs(estimate.value) >= 10 ? 1 : 3;
+  return (
+    <span title={`95 % interval over ${estimate.n} samples`}>
+      {estimate.value.toFixed(digits)}
+      <span class="muted small interval">
+        {estimate.low.toFixed(digits)}–{estimate.high.toFixed(digits)}
+      </span>
+    </span>
+  );
+}
+
+/** A metric's name in words. */
+function words(metric: string): string {
+  return metric
+    .replace(/Db\b/, " (dB)")
+    .replace(/([a-z])([A-Z0-9])/g, "$1 $2")
+    .toLowerCase()
+    .replace("clip v", "CLIP-V")
+    .replace("clip t", "CLIP-T")
+    .replace("rouge l", "ROUGE-L")
+    .replace("fvd", "FVD")
+    .replace("bleu", "BLEU")
+    .replace("psnr", "PSNR")
+    .replace("(db)", "(dB)");
+}

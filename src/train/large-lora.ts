@@ -215,24 +215,19 @@ export interface VlmStepInputs {
   readonly loss: (logits: Tensor, feed: (name: string) => Tensor) => Tensor;
 }
 
-/**
- * Loss and adapter gradients of the language model, vision tower included.
- * @param table the embedding as it is stored
- */
-export async function vlmGradients(
+/** Inputs of {@link vlmValues}: the loss is not needed. */
+export type VlmReadInputs = Omit<VlmStepInputs, "loss"> & {
+  /** What is read of the logits. */
+  readonly read: (logits: Tensor, feed: (name: string) => Tensor) => Tensor;
+};
+
+/** The way forward: what went into each layer, and the hidden states that the logits come from. */
+async function vlmForward(
   config: QwenConfig,
-  { weights, lora, threads }: LargeLoraOptions,
+  sessions: BlockSessions,
   table: FileWeight | NdArray,
-  inputs: VlmStepInputs,
-  adapters: Arrays,
-): Promise<LargeGradients> {
-  const sessions = new BlockSessions({
-    weights: baseOnly(weights),
-    lora,
-    threads,
-    keep: false,
-    parameters: adapters,
-  });
+  inputs: Omit<VlmStepInputs, "loss" | "feeds">,
+) {
   const { text } = config;
   const { ids, patches, grids = [] } = inputs;
   const length = ids.shape[1]!;
@@ -278,15 +273,72 @@ export async function vlmGradients(
   const hidden = new Float32Array(positions.length * width);
   for (const [i, place] of positions.entries())
     hidden.set(x.data.subarray(place * width, (place + 1) * width) as never, i * width);
+  return { kept, layer, tables, places, shape, hidden: f32(hidden, [positions.length, width]) };
+}
+
+/** Values read of the logits, without gradients. */
+export async function vlmValues(
+  config: QwenConfig,
+  { weights, lora, threads }: LargeLoraOptions,
+  table: FileWeight | NdArray,
+  inputs: VlmReadInputs,
+  adapters: Arrays,
+): Promise<NdArray> {
+  const sessions = adapted(weights, lora, threads, adapters);
+  const { hidden } = await vlmForward(config, sessions, table, inputs);
+  const { values } = await sessions.run(
+    "values",
+    (params) => {
+      const logits = endLogits(params, config, named(hidden, "end.hidden"));
+      return { values: inputs.read(logits, (name) => named(inputs.feeds[name]!, name)) };
+    },
+    { ...inputs.feeds, "end.hidden": hidden },
+  );
+  return values!;
+}
+
+function endLogits(params: Params, config: QwenConfig, hidden: Tensor): Tensor {
+  const { hiddenSize, epsilon } = config.text;
+  return logitsOf(
+    params,
+    config,
+    rmsNorm(hidden, params.at("model", "norm").get("weight", [hiddenSize]), epsilon),
+  );
+}
+
+function adapted(
+  weights: WeightBinding,
+  lora: LoraOptions,
+  threads: number | undefined,
+  parameters: Arrays,
+): BlockSessions {
+  return new BlockSessions({ weights: baseOnly(weights), lora, threads, keep: false, parameters });
+}
+
+/**
+ * Loss and adapter gradients of the language model, vision tower included.
+ * @param table the embedding as it is stored
+ */
+export async function vlmGradients(
+  config: QwenConfig,
+  { weights, lora, threads }: LargeLoraOptions,
+  table: FileWeight | NdArray,
+  inputs: VlmStepInputs,
+  adapters: Arrays,
+): Promise<LargeGradients> {
+  const sessions = adapted(weights, lora, threads, adapters);
+  const { kept, layer, tables, places, shape, hidden } = await vlmForward(config, sessions, table, inputs);
+  const { text } = config;
+  const [, length, width] = shape as [number, number, number];
+  const { patches, grids = [], positions } = inputs;
   const end = await sessions.run(
     "end",
     (params) => {
-      const chosen = input("end.hidden", [positions.length, width]);
-      const normed = rmsNorm(chosen, params.at("model", "norm").get("weight", [width]), text.epsilon);
-      const loss = inputs.loss(logitsOf(params, config, normed), (name) => named(inputs.feeds[name]!, name));
+      const chosen = named(hidden, "end.hidden");
+      const loss = inputs.loss(endLogits(params, config, chosen), (name) => named(inputs.feeds[name]!, name));
       return { loss, dx: grad(loss, [chosen])[0]! };
     },
-    { ...inputs.feeds, "end.hidden": f32(hidden, [positions.length, width]) },
+    { ...inputs.feeds, "end.hidden": hidden },
   );
   const arrived = new Float32Array(length * width);
   for (const [i, place] of positions.entries())

@@ -198,6 +198,7 @@ export async function* runTraining(
       dtype: "F32",
       metadata: { recipe: recipe.name, step: String(last) },
     });
+    await task.finish?.();
     yield { type: "done", step: last, weightsPath };
   } finally {
     await board.close();

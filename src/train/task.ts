@@ -40,6 +40,8 @@ interface AnyTask {
   sheet?(weights: Readonly<Record<string, NdArray>>, step: number): Promise<Uint8Array | undefined>;
   /** Weights to keep when the run is done, chosen from the averaged ones. */
   exported(weights: Readonly<Record<string, NdArray>>): Readonly<Record<string, NdArray>>;
+  /** Writes what belongs beside the exported weights when the run is done. */
+  finish?(): Promise<void>;
   /** Gives back what the task holds beside its step. */
   release?(): Promise<void>;
 }

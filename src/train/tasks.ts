@@ -5,6 +5,7 @@
 import { prepareJointGrpoAllInOne } from "./joint-grpo-all-in-one.ts";
 import { prepareJointGrpo1 } from "./joint-grpo-stage-1.ts";
 import { prepareJointGrpo2 } from "./joint-grpo-stage-2.ts";
+import { prepareLarge } from "./large-task.ts";
 import type { TaskName } from "./recipe.ts";
 import type { PrepareTask } from "./task.ts";
 import { prepareClip } from "./train-clip.ts";
@@ -26,7 +27,13 @@ const prepared: Record<TaskName, PrepareTask> = {
   "vlm-ground": prepareVlmGround,
 };
 
+/** The tasks that also train models larger than memory, where `settings.blockwise` says so. */
+const LARGE: readonly TaskName[] = ["vlm", "vdm", "joint-grpo-1", "joint-grpo-2"];
+
 /** The function that makes a task ready. */
 export function taskNamed(name: TaskName): PrepareTask {
-  return prepared[name];
+  return (recipe, context) => {
+    const isLarge = LARGE.includes(name) && recipe.settings["blockwise"] === true;
+    return (isLarge ? prepareLarge : prepared[name])(recipe, context);
+  };
 }

@@ -21,9 +21,20 @@ it("gives the published value of the worked example", () => {
 });
 
 it("is 1 for perfect agreement and undefined where nothing can be compared", () => {
-  expect(ordinalAlpha([[1, 1], [3, 3, 3], [5, 5]])).toBe(1);
+  expect(
+    ordinalAlpha([
+      [1, 1],
+      [3, 3, 3],
+      [5, 5],
+    ]),
+  ).toBe(1);
   expect(ordinalAlpha([[1], [2], [3]])).toBeNull();
-  expect(ordinalAlpha([[4, 4], [4, 4]])).toBeNull();
+  expect(
+    ordinalAlpha([
+      [4, 4],
+      [4, 4],
+    ]),
+  ).toBeNull();
   expect(ordinalAlpha([])).toBeNull();
 });
 
@@ -47,6 +58,12 @@ it("does not ask who rated, nor in which order, nor which numbers stand for the 
 });
 
 it("a near miss costs less than a far one", () => {
-  const around = [[1, 1], [2, 2], [3, 3], [4, 4], [5, 5]];
+  const around = [
+    [1, 1],
+    [2, 2],
+    [3, 3],
+    [4, 4],
+    [5, 5],
+  ];
   expect(ordinalAlpha([...around, [1, 2]])!).toBeGreaterThan(ordinalAlpha([...around, [1, 5]])!);
 });

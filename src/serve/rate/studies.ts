@@ -17,14 +17,26 @@ const ID = /^[A-Za-z0-9]{8,20}$/;
 /** What a study is made from. */
 export const studyRequestSchema = z.strictObject({
   name: z.string().trim().min(1).max(100),
-  seed: z.number().int().min(0).max(2 ** 31 - 1).default(0).describe("Of the random orders"),
+  seed: z
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0)
+    .describe("Of the random orders"),
   items: z
     .array(
       z.strictObject({
         question: z.string().trim().min(1).max(500),
-        clip: z.string().max(100).optional().describe("Only told, not used: raters see the input of the first answer"),
+        clip: z
+          .string()
+          .max(100)
+          .optional()
+          .describe("Only told, not used: raters see the input of the first answer"),
         systems: z
-          .array(z.strictObject({ name: z.string().trim().min(1).max(100), answer: z.string().min(1).max(100) }))
+          .array(
+            z.strictObject({ name: z.string().trim().min(1).max(100), answer: z.string().min(1).max(100) }),
+          )
           .min(1)
           .max(12),
       }),
@@ -67,7 +79,11 @@ export class Studies {
       seed: request.seed,
       items: items.map(({ question, systems }) => ({
         question,
-        systems: systems.map(({ name, answer }) => ({ name, source: `answer:${answer}`, caption: this.#captionOf(answer) })),
+        systems: systems.map(({ name, answer }) => ({
+          name,
+          source: `answer:${answer}`,
+          caption: this.#captionOf(answer),
+        })),
       })),
     };
     const folder = join(this.#folder, id);
@@ -90,8 +106,15 @@ export class Studies {
   /** Finished answers by question and clip; two of one suite to the same are told apart by their seeds. */
   #itemsOfAnswers(group: string | undefined): Item[] {
     const groups = new Map<string, { question: string; systems: { name: string; answer: string }[] }>();
-    for (const job of this.#server.store.list({ kind: "answer", state: "done", group, limit: MOST_TRIALS }).reverse()) {
-      const { question, clip, trim, suite } = job.request as { question: string; clip: string; trim?: unknown; suite?: string };
+    for (const job of this.#server.store
+      .list({ kind: "answer", state: "done", group, limit: MOST_TRIALS })
+      .reverse()) {
+      const { question, clip, trim, suite } = job.request as {
+        question: string;
+        clip: string;
+        trim?: unknown;
+        suite?: string;
+      };
       const key = JSON.stringify([question, clip, trim ?? null]);
       const item = groups.get(key) ?? { question, systems: [] };
       groups.set(key, item);
@@ -116,20 +139,27 @@ export class Studies {
   }
 
   #videoOf(answer: string): string {
-    const result = this.#server.store.get(answer)?.result as { files?: { answer?: string[] } } | null | undefined;
+    const result = this.#server.store.get(answer)?.result as
+      | { files?: { answer?: string[] } }
+      | null
+      | undefined;
     return result?.files?.answer?.[0]?.split("/").at(-1) ?? "answer.mp4";
   }
 
   /** Studies, the newest first. */
   async list(): Promise<Study[]> {
     const names = await readdir(this.#folder).catch(() => [] as string[]);
-    const studies = await Promise.all(names.filter((name) => ID.test(name)).map((id) => this.get(id).catch(() => undefined)));
+    const studies = await Promise.all(
+      names.filter((name) => ID.test(name)).map((id) => this.get(id).catch(() => undefined)),
+    );
     return studies.filter((one) => one !== undefined).sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   }
 
   /** A study. @throws a 404 */
   async get(id: string): Promise<Study> {
-    const text = ID.test(id) ? await readFile(join(this.#folder, id, "study.json"), "utf8").catch(() => undefined) : undefined;
+    const text = ID.test(id)
+      ? await readFile(join(this.#folder, id, "study.json"), "utf8").catch(() => undefined)
+      : undefined;
     if (text === undefined) throw notFound("study", id);
     return studySchema.parse(JSON.parse(text));
   }

@@ -67,9 +67,16 @@ it("means, intervals over items, agreement; a later rating replaces an earlier o
 });
 
 it("the table reads back and holds no formula", () => {
-  const rows: Record<string, string>[] = parse(studyCsv(study, [rating("=me", 0, 1, 5), rating("b", 0, 1, 4)]), { columns: true });
+  const rows: Record<string, string>[] = parse(
+    studyCsv(study, [rating("=me", 0, 1, 5), rating("b", 0, 1, 4)]),
+    { columns: true },
+  );
   expect(rows.filter(({ record }) => record === "rating")).toHaveLength(6);
-  expect(rows.filter(({ record }) => record === "mean").map(({ system, criterion, value }) => [system, criterion, value])).toEqual([
+  expect(
+    rows
+      .filter(({ record }) => record === "mean")
+      .map(({ system, criterion, value }) => [system, criterion, value]),
+  ).toEqual([
     ["joint", "semantic", "4.5"],
     ["joint", "visual", "3"],
     ["joint", "overall", "4.5"],

@@ -13,8 +13,13 @@ export const CRITERIA = ["semantic", "visual", "overall"] as const;
 export type Criterion = (typeof CRITERIA)[number];
 
 /** What each mark asks, in the words that raters see. */
-export const CRITERION_QUESTIONS: Readonly<Record<Criterion, { readonly title: string; readonly about: string }>> = {
-  semantic: { title: "Semantic correctness", about: "Does the video show the right next event for the question?" },
+export const CRITERION_QUESTIONS: Readonly<
+  Record<Criterion, { readonly title: string; readonly about: string }>
+> = {
+  semantic: {
+    title: "Semantic correctness",
+    about: "Does the video show the right next event for the question?",
+  },
   visual: { title: "Visual consistency", about: "Are objects, places and style those of the input?" },
   overall: { title: "Overall", about: "How good is it as an answer?" },
 };
@@ -161,7 +166,19 @@ function meanOfItems(ratings: readonly Rating[], criterion: Criterion): Estimate
   });
 }
 
-const COLUMNS = ["record", "rater", "item", "question", "system", "criterion", "value", "low", "high", "n", "at"] as const;
+const COLUMNS = [
+  "record",
+  "rater",
+  "item",
+  "question",
+  "system",
+  "criterion",
+  "value",
+  "low",
+  "high",
+  "n",
+  "at",
+] as const;
 
 /** Everything as one table in long form: a record is a `rating`, a `mean` with its interval, or an `agreement`. */
 export function studyCsv(study: Study, all: readonly Rating[]): string {
@@ -169,7 +186,8 @@ export function studyCsv(study: Study, all: readonly Rating[]): string {
   const rows: Partial<Record<(typeof COLUMNS)[number], string | number>>[] = [];
   for (const { name, means } of summary.systems)
     if (means)
-      for (const criterion of CRITERIA) rows.push({ record: "mean", system: name, criterion, ...means[criterion] });
+      for (const criterion of CRITERIA)
+        rows.push({ record: "mean", system: name, criterion, ...means[criterion] });
   for (const criterion of CRITERIA) {
     const value = summary.agreement[criterion];
     rows.push({ record: "agreement", criterion, ...(value !== null && { value }), n: summary.raters });
@@ -187,7 +205,9 @@ export function studyCsv(study: Study, all: readonly Rating[]): string {
         at: one.at,
       });
   // Carriage returns as RFC 4180 has them.
-  return [COLUMNS.join(","), ...rows.map((row) => COLUMNS.map((name) => cell(row[name])).join(",")), ""].join("\r\n");
+  return [COLUMNS.join(","), ...rows.map((row) => COLUMNS.map((name) => cell(row[name])).join(",")), ""].join(
+    "\r\n",
+  );
 }
 
 /** A cell; texts that a spreadsheet would take for a formula are marked as texts. */

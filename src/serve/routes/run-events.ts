@@ -34,7 +34,9 @@ export function runEventRoutes({ closing }: ServerContext, runs: Runs): Route[] 
         const name = params["name"]!;
         const { path, log } = await runs.folder(name);
         const last = context.req.header("last-event-id") ?? context.req.query("after") ?? "";
-        let [generation, told] = /^\d+\.\d+$/.test(last) ? last.split(".").map(Number) as [number, number] : [-1, 0];
+        let [generation, told] = /^\d+\.\d+$/.test(last)
+          ? (last.split(".").map(Number) as [number, number])
+          : [-1, 0];
         return streamSSE(context, async (stream) => {
           let [sheets, state, quiet] = [-1, "", 0];
           while (!stream.aborted && !stream.closed && !closing.aborted) {
@@ -54,7 +56,10 @@ export function runEventRoutes({ closing }: ServerContext, runs: Runs): Route[] 
             const facts = await runFacts(path);
             if (facts.sheets.length !== sheets) {
               sheets = facts.sheets.length;
-              const listed = facts.sheets.map(({ step, file }) => ({ step, url: `/api/v1/runs/${name}/files/sheets/${file}` }));
+              const listed = facts.sheets.map(({ step, file }) => ({
+                step,
+                url: `/api/v1/runs/${name}/files/sheets/${file}`,
+              }));
               await send("sheets", { sheets: listed });
             }
             const body = await runs.get(name);

@@ -167,16 +167,22 @@ export function runRoutes(server: ServerContext): Route[] {
           about: "Fields with other values; null where a recipe is not known",
           schema: z.object({
             fields: z
-              .array(z.object({ field: z.string(), first: z.string().optional(), second: z.string().optional() }))
+              .array(
+                z.object({ field: z.string(), first: z.string().optional(), second: z.string().optional() }),
+              )
               .nullable(),
           }),
         },
       },
       handle: async ({ context, params }) => {
         const [first, second] = await Promise.all(
-          [params["name"]!, params["other"]!].map(async (name) => recipeOfRun((await runs.folder(name)).path)),
+          [params["name"]!, params["other"]!].map(async (name) =>
+            recipeOfRun((await runs.folder(name)).path),
+          ),
         );
-        return context.json({ fields: first && second ? recipeDifferences(first.fields, second.fields) : null });
+        return context.json({
+          fields: first && second ? recipeDifferences(first.fields, second.fields) : null,
+        });
       },
     }),
     route({

@@ -4,7 +4,6 @@
  */
 import { z } from "zod";
 import { notFound } from "../http-error.ts";
-import { type Route, route } from "../route.ts";
 import { Studies, studyRequestSchema } from "../rate/studies.ts";
 import {
   CRITERIA,
@@ -18,10 +17,16 @@ import {
   studySchema,
   summariseStudy,
 } from "../rate/study.ts";
+import { type Route, route } from "../route.ts";
 import { sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 
-const estimateSchema = z.object({ value: z.number(), low: z.number(), high: z.number(), n: z.number().int() });
+const estimateSchema = z.object({
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
+  n: z.number().int(),
+});
 const byCriterion = <Schema extends z.ZodType>(schema: Schema) =>
   z.object({ semantic: schema, visual: schema, overall: schema });
 const summarySchema = z.object({
@@ -132,10 +137,18 @@ export function studyRoutes(server: ServerContext): Route[] {
       path: "/api/v1/studies/:id",
       tag: "studies",
       summary: "Results of a study: they tell systems by name, raters should not look",
-      responses: { 200: { about: "Means, intervals, agreement", schema: listedSchema.extend({ summary: summarySchema }) } },
+      responses: {
+        200: {
+          about: "Means, intervals, agreement",
+          schema: listedSchema.extend({ summary: summarySchema }),
+        },
+      },
       handle: async ({ context, params }) => {
         const study = await studies.get(params["id"]!);
-        return context.json({ ...(await listed(study)), summary: summariseStudy(study, await studies.ratings(study.id)) });
+        return context.json({
+          ...(await listed(study)),
+          summary: summariseStudy(study, await studies.ratings(study.id)),
+        });
       },
     }),
     route({
@@ -156,10 +169,17 @@ export function studyRoutes(server: ServerContext): Route[] {
       summary: "What a rater rates next, in an own random order, blind",
       query: z.object({
         rater,
-        at: z.coerce.number().int().min(0).max(10_000).optional().describe("Another place of the order, to look again"),
+        at: z.coerce
+          .number()
+          .int()
+          .min(0)
+          .max(10_000)
+          .optional()
+          .describe("Another place of the order, to look again"),
       }),
       responses: { 200: { about: "A trial, or none when all are rated", schema: nextSchema } },
-      handle: async ({ context, params, query }) => context.json(await next(params["id"]!, query.rater, query.at)),
+      handle: async ({ context, params, query }) =>
+        context.json(await next(params["id"]!, query.rater, query.at)),
     }),
     route({
       method: "post",
@@ -193,7 +213,9 @@ export function studyRoutes(server: ServerContext): Route[] {
         summary: `The ${which} of a trial; its address does not tell the system`,
         responses: { 200: { about: "The file; ranges are understood", contentType: "video/mp4" } },
         handle: async ({ context, params }) =>
-          sendFile(context, studies.clipPath(await studies.get(params["id"]!), params["token"]!, which), { isImmutable: true }),
+          sendFile(context, studies.clipPath(await studies.get(params["id"]!), params["token"]!, which), {
+            isImmutable: true,
+          }),
       }),
     ),
     route({

@@ -56,7 +56,11 @@ export class ResourceMeter {
     this.#last.set(pid, { atMs, cpuSecs: use.cpuSecs });
     if (!before) return undefined;
     const cores = Math.max(0, ((use.cpuSecs - before.cpuSecs) * 1000) / (atMs - before.atMs));
-    return { at: new Date(atMs).toISOString(), cores: Number(cores.toFixed(3)), memoryBytes: use.memoryBytes };
+    return {
+      at: new Date(atMs).toISOString(),
+      cores: Number(cores.toFixed(3)),
+      memoryBytes: use.memoryBytes,
+    };
   }
 }
 

@@ -31,7 +31,8 @@ export interface RunFolder {
 /** The path of a named folder; undefined for a name that could leave the folder. */
 export function folderOfName(root: string, name: string): string | undefined {
   const parts = name.split(SEPARATOR);
-  if (name.length > 400 || parts.length > MOST_DEPTH + 1 || !parts.every((part) => PART.test(part))) return undefined;
+  if (name.length > 400 || parts.length > MOST_DEPTH + 1 || !parts.every((part) => PART.test(part)))
+    return undefined;
   return join(root, ...parts);
 }
 
@@ -111,7 +112,10 @@ export async function runFacts(path: string): Promise<RunFacts> {
 }
 
 /** Whether a run goes on: its process is there, or, where processes cannot be seen, it wrote lately. */
-export function stateOf(facts: RunFacts, run: { readonly lastStep: number; readonly steps: number | null; readonly nowMs: number }): RunState {
+export function stateOf(
+  facts: RunFacts,
+  run: { readonly lastStep: number; readonly steps: number | null; readonly nowMs: number },
+): RunState {
   if (facts.pid !== null) return "running";
   // Weights are written at the end only; of a kept log nothing but the steps tells.
   const isComplete = run.steps === null ? facts.hasWeights : run.lastStep >= run.steps;

@@ -70,7 +70,8 @@ export interface FieldDifference {
 /** Fields by dotted path; lists count as one value. */
 function flattened(value: unknown, path: string, into: Map<string, string>): void {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    for (const [name, inner] of Object.entries(value)) flattened(inner, path === "" ? name : `${path}.${name}`, into);
+    for (const [name, inner] of Object.entries(value))
+      flattened(inner, path === "" ? name : `${path}.${name}`, into);
   } else if (value !== undefined) into.set(path, typeof value === "string" ? value : JSON.stringify(value));
 }
 

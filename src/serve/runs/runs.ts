@@ -8,12 +8,13 @@ import { z } from "zod";
 import { readRecipe } from "../../train/index.ts";
 import { HttpError, notFound } from "../http-error.ts";
 import { isFinal, type Job, progressSchema } from "../job.ts";
+import { shownJob } from "../job-queue.ts";
 import type { ServerContext } from "../server-context.ts";
-import { CommandQueue } from "./command-queue.ts";
 import { keepResources, ResourceMeter } from "./resources.ts";
 import { findRuns, folderOfName, logOfRun, RUN_STATES, runFacts, stateOf } from "./run-folders.ts";
 import { type LogLine, RunLog } from "./run-log.ts";
 import { recipeFile, recipeOfRun } from "./run-recipe.ts";
+import { runVans } from "./vans-command.ts";
 
 /** Milliseconds between measurements of a training that this server runs. */
 const METER_MS = 5000;
@@ -35,7 +36,14 @@ export const runSchema = z.object({
   sheets: z.number().int().describe("How many there are"),
   job: z.string().nullable().describe("The training job of this server, where it has one"),
   progress: progressSchema.nullable(),
-  error: z.object({ code: z.string(), message: z.string(), found: z.string().optional(), fix: z.string().optional() }).nullable(),
+  error: z
+    .object({
+      code: z.string(),
+      message: z.string(),
+      found: z.string().optional(),
+      fix: z.string().optional(),
+    })
+    .nullable(),
   canResume: z.boolean(),
   key: z
     .object({ name: z.string(), steps: z.array(z.number()), values: z.array(z.number()) })
@@ -46,7 +54,11 @@ export type RunBody = z.infer<typeof runSchema>;
 
 /** What a training is asked for. */
 export const trainingRequestSchema = z.strictObject({
-  recipe: z.string().regex(/^[a-z0-9][a-z0-9-]*$/).max(100).describe("A bundled recipe"),
+  recipe: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]*$/)
+    .max(100)
+    .describe("A bundled recipe"),
   name: z
     .string()
     .regex(/^[A-Za-z0-9_][A-Za-z0-9._-]*$/)
@@ -54,7 +66,13 @@ export const trainingRequestSchema = z.strictObject({
     .optional()
     .describe("Folder of the run; default the recipe's name"),
   resume: z.boolean().default(false).describe("Go on from the checkpoint of the folder"),
-  untilStep: z.number().int().positive().max(1e9).optional().describe("Stop with a checkpoint after this step"),
+  untilStep: z
+    .number()
+    .int()
+    .positive()
+    .max(1e9)
+    .optional()
+    .describe("Stop with a checkpoint after this step"),
 });
 type TrainingRequest = z.infer<typeof trainingRequestSchema>;
 
@@ -62,56 +80,59 @@ type TrainingRequest = z.infer<typeof trainingRequestSchema>;
 export class Runs {
   readonly #server: ServerContext;
   readonly #logs = new Map<string, RunLog>();
-  readonly #queue: CommandQueue;
   readonly meter = new ResourceMeter();
 
   constructor(server: ServerContext) {
     this.#server = server;
-    const { store, config, closing } = server;
-    let timer: ReturnType<typeof setInterval> | undefined;
-    this.#queue = new CommandQueue({
-      store,
-      kind: "training",
-      closing,
-      argumentsOf: async (job) => {
+    const { store, config, queue } = server;
+    queue.serve("training", {
+      places: 1,
+      bodyOf: (job) => shownJob(job, store),
+      run: async (job, _place, signal) => {
         const { recipe, name, resume, untilStep } = job.request as TrainingRequest;
         const folder = join(config.runs, name ?? recipe);
         const goesOn = resume || job.attempts > 1;
         const file = (await recipeFile(recipe)) ?? recipe;
         await mkdir(folder, { recursive: true });
-        if (!goesOn) await writeFile(join(folder, "recipe.json"), `${JSON.stringify(await readRecipe(file), undefined, 2)}\n`);
-        return [
-          "train",
-          file,
-          "--run",
-          folder,
-          "--json",
-          ...(goesOn ? ["--resume"] : []),
-          ...(untilStep === undefined ? [] : ["--until", String(untilStep)]),
-        ];
-      },
-      onEvent: (job, event) => {
-        const { type, steps, fromStep, step } = event as { type?: string; steps?: number; fromStep?: number; step?: number };
-        const before = store.get(job.id)?.progress;
-        if (type === "prepared" && steps)
-          store.setProgress(job.id, { stage: "train", done: fromStep ?? 0, total: steps, fraction: Math.min(1, (fromStep ?? 0) / steps) });
-        else if (type === "step" && step !== undefined && before)
-          store.setProgress(job.id, { ...before, done: step, fraction: Math.min(1, step / before.total) });
-      },
-      onProcess: (job, pid) => {
-        const { recipe, name } = job.request as TrainingRequest;
-        timer = setInterval(() => {
-          this.meter
-            .measure(pid)
-            .then((use) => use && keepResources(join(config.runs, name ?? recipe), use))
-            .catch(() => undefined);
-        }, METER_MS);
-        timer.unref();
-      },
-      onState: (job) => {
-        if (job.state !== "running") clearInterval(timer);
+        if (!goesOn)
+          await writeFile(
+            join(folder, "recipe.json"),
+            `${JSON.stringify(await readRecipe(file), undefined, 2)}\n`,
+          );
+        let timer: NodeJS.Timeout | undefined;
+        try {
+          await runVans(trainArguments(file, folder, { goesOn, untilStep }), {
+            signal,
+            onEvent: (event) => this.#follow(job.id, event),
+            onProcess: (pid) => {
+              timer = setInterval(() => {
+                this.meter
+                  .measure(pid)
+                  .then((use) => use && keepResources(folder, use))
+                  .catch(() => undefined);
+              }, METER_MS);
+              timer.unref();
+            },
+          });
+        } finally {
+          clearInterval(timer);
+        }
+        return { folder };
       },
     });
+  }
+
+  #follow(id: string, event: Readonly<Record<string, unknown>>): void {
+    const { store } = this.#server;
+    const { type, steps, fromStep, step } = event as Partial<
+      Record<"type" | "steps" | "fromStep" | "step", number | string>
+    >;
+    const before = store.get(id)?.progress;
+    if (type === "prepared" && typeof steps === "number") {
+      const done = Number(fromStep ?? 0);
+      store.setProgress(id, { stage: "train", done, total: steps, fraction: Math.min(1, done / steps) });
+    } else if (type === "step" && typeof step === "number" && before)
+      store.setProgress(id, { ...before, done: step, fraction: Math.min(1, step / before.total) });
   }
 
   /** Queues a training. @throws a 404 for an unknown recipe, a 409 where the run exists or runs */
@@ -136,8 +157,7 @@ export class Runs {
         found: `${config.maxClientJobs}`,
         headers: { "retry-after": "30" },
       });
-    store.add({ kind: "training", client, group: name, parent: null, request });
-    this.#queue.wake();
+    await this.#server.queue.add({ kind: "training", client, group: name, parent: null, request });
     return (await this.#bodyAt(name, join(config.runs, name)))!;
   }
 
@@ -153,7 +173,7 @@ export class Runs {
         fix: "stop it where it was started (Ctrl-C); it writes a checkpoint first",
       });
     }
-    await this.#queue.stop(job.id);
+    await this.#server.queue.cancel(job.id);
     return (await this.#bodyAt(name, path))!;
   }
 
@@ -240,10 +260,27 @@ export class Runs {
       job: job?.id ?? null,
       progress: job?.progress ?? null,
       error: job?.state === "failed" ? job.error : null,
-      canResume: facts.hasCheckpoint && parts.length === 1 && (await recipeFile(basename(path))) !== undefined,
+      canResume:
+        facts.hasCheckpoint && parts.length === 1 && (await recipeFile(basename(path))) !== undefined,
       key: keyCurve(lines),
     };
   }
+}
+
+function trainArguments(
+  file: string,
+  folder: string,
+  { goesOn, untilStep }: { readonly goesOn: boolean; readonly untilStep: number | undefined },
+): string[] {
+  return [
+    "train",
+    file,
+    "--run",
+    folder,
+    "--json",
+    ...(goesOn ? ["--resume"] : []),
+    ...(untilStep === undefined ? [] : ["--until", String(untilStep)]),
+  ];
 }
 
 const textOf = (value: unknown): string | null => (typeof value === "string" ? value : null);
@@ -255,7 +292,9 @@ const KEY_POINTS = 60;
 function keyCurve(lines: readonly LogLine[]): RunBody["key"] {
   const name = ["reward", "loss"].find((one) => lines.some(({ values }) => values[one] !== undefined));
   if (name === undefined) return null;
-  const points = lines.flatMap(({ step, values }) => (values[name] === undefined ? [] : [{ step, value: values[name] }]));
+  const points = lines.flatMap(({ step, values }) =>
+    values[name] === undefined ? [] : [{ step, value: values[name] }],
+  );
   const size = Math.max(1, Math.ceil(points.length / KEY_POINTS));
   const steps: number[] = [];
   const means: number[] = [];

@@ -1,141 +1,188 @@
-/** Questions over HTTP: from the upload to a playing video, events with replay, cancelling, restarts. */
-
-import { writeFile } from "node:fs/promises";
+/** Upload, ask, follow, watch, go on, cancel, delete: the whole way of an answer over HTTP. @module */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readMp4Metadata } from "../../src/media/index.ts";
-import { type AnswerBody, TestServer } from "./testing.ts";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { answer, finalReport } from "../../src/answer/index.ts";
+import { readClip } from "../../src/media/index.ts";
+import type { RunningServer } from "../../src/serve/index.ts";
+import { type Client, exampleBytes, type TestAnswer, testFolder, testServer } from "./testing.ts";
 
-let server: TestServer;
+let home: Awaited<ReturnType<typeof testFolder>>;
+let server: RunningServer;
+let client: Client;
+const question = "what happens if the wind blows?";
+
 beforeAll(async () => {
-  server = await TestServer.start();
+  home = await testFolder();
+  ({ server, client } = await testServer(home));
 });
-afterAll(() => server.close());
+afterAll(async () => {
+  await server?.close();
+  await home?.remove();
+});
 
-describe("answers over HTTP", () => {
-  it("answers an uploaded clip with a video that can be fetched in ranges", async () => {
-    const upload = (await (await server.upload(undefined, "présent <b>.mp4")).json()) as {
-      id: string;
-      name: string;
-      durationSecs: number;
-    };
-    expect(upload.name).toBe("présent <b>.mp4");
-    expect(upload.durationSecs).toBeCloseTo(21 / 8, 1);
-    const asked = await server.call("POST", "/api/v1/answers", {
-      clip: upload.id,
-      question: "what should i do next?",
-      seed: 3,
-      steps: 2,
-    });
-    expect(asked.status).toBe(202);
-    const { id } = (await asked.json()) as AnswerBody;
-    const events = await server.events(id);
-    expect(events.map(({ id }) => id)).toEqual(events.map((_, i) => i + 1));
-    const names = events.map(({ event }) => event);
-    expect(names[0]).toBe("state");
-    expect(names.at(-1)).toBe("state");
-    for (const name of ["loaded", "input", "token", "caption", "step", "frames"])
-      expect(names).toContain(name);
-    const step = events.find(({ event }) => event === "step")!.data as {
-      preview: { url: string; frames: number };
-    };
-    expect(step.preview.url).toMatch(/^data:image\/png;base64,/);
-    const answer = await server.ended(id);
-    expect(answer.state).toBe("done");
-    expect(answer.result!.settings.seed).toBe(3);
-    const tokens = events.filter(
-      ({ event, data }) => event === "token" && (data as { part: string }).part === "caption",
-    );
-    expect(
-      tokens
-        .map(({ data }) => (data as { text: string }).text)
-        .join("")
-        .trim(),
-    ).toBe(answer.result!.caption);
-
-    const whole = Buffer.from(
-      await (await server.call("GET", answer.result!.files.answer[0]!)).arrayBuffer(),
-    );
-    const part = await server.call("GET", answer.result!.files.answer[0]!, undefined, {
-      range: "bytes=10-19",
-    });
-    expect(part.status).toBe(206);
-    expect(part.headers.get("content-range")).toBe(`bytes 10-19/${whole.length}`);
-    expect(Buffer.from(await part.arrayBuffer())).toEqual(whole.subarray(10, 20));
-    const path = join(server.folder, "fetched.mp4");
-    await writeFile(path, whole);
-    expect(JSON.stringify(await readMp4Metadata(path))).toContain("what should i do next?");
-
-    // What a client missed, and nothing twice.
-    const missed = await server.events(id, events.length - 2);
-    expect(missed.map(({ id }) => id)).toEqual([events.length - 1, events.length]);
-    const nothing = await server.call("GET", `/api/v1/answers/${id}/events`, undefined, {
-      "last-event-id": String(events.length),
-    });
-    expect(nothing.status).toBe(204);
-
-    // And then?
-    const next = await server.json<AnswerBody>("POST", "/api/v1/answers", {
-      clip: `answer:${id}`,
-      question: "and then?",
-      steps: 1,
-    });
-    expect((await server.ended(next.id)).state).toBe("done");
-    const gone = await server.call("DELETE", `/api/v1/answers/${next.id}`);
-    expect(gone.status).toBe(204);
-    expect((await server.call("GET", `/api/v1/answers/${next.id}`)).status).toBe(404);
+it("goes from an upload to a playing video, and tells everything on the way", async () => {
+  const bytes = await exampleBytes("candle.mp4");
+  const { status, body: upload } = await client.upload(bytes, "mein Clip ☃.mp4");
+  expect(status).toBe(201);
+  expect(upload).toMatchObject({
+    name: "mein Clip ☃.mp4",
+    mediaType: "video/mp4",
+    width: 64,
+    height: 64,
+    isStill: false,
+    bytes: bytes.length,
   });
+  const poster = await client.fetch(`/uploads/${upload.id}/poster.png`);
+  expect(poster.headers.get("content-type")).toBe("image/png");
 
-  it("stops what runs and what waits", async () => {
-    const ask = (seed: number): Promise<AnswerBody> =>
-      server.json("POST", "/api/v1/answers", {
-        clip: "example-gift",
-        question: "and now?",
-        steps: 150,
-        seed,
-      });
-    const [running, waiting] = [await ask(1), await ask(2)];
-    expect(waiting.position).toBe(0);
-    await server.call("POST", `/api/v1/answers/${waiting.id}/cancel`);
-    expect((await server.ended(waiting.id)).state).toBe("cancelled");
-    await server.call("POST", `/api/v1/answers/${running.id}/cancel`);
-    const stopped = await server.ended(running.id);
-    expect(stopped.state).toBe("cancelled");
-    expect((await server.call("GET", `/api/v1/answers/${running.id}/files/answer.mp4`)).status).toBe(404);
-    expect((await server.call("GET", `/api/v1/answers?state=cancelled`)).status).toBe(200);
-  });
+  const asked = await client.post<TestAnswer>("/answers", { clip: upload.id, question, seed: 5 });
+  expect(asked.status).toBe(202);
+  const events = await client.events(asked.body.id);
+  expect(events.map(({ id }) => id)).toEqual(events.map((_, index) => index + 1));
+  const names = new Set(events.map(({ name }) => name));
+  expect([...names]).toEqual(["state", "loaded", "input", "token", "caption", "step", "frames"]);
+  expect(events[0]!.data["state"]).toMatch(/queued|running/);
+  expect(events.at(-1)!.data).toMatchObject({ state: "done", id: asked.body.id });
+  const step = events.find(({ name }) => name === "step")!.data as { preview: { url: string } };
+  expect(step.preview.url).toMatch(/^data:image\/png;base64,iVBOR/);
 
-  it("goes on with the queue after a restart", async () => {
-    const asked: AnswerBody[] = [];
-    for (const seed of [1, 2, 3])
-      asked.push(
-        await server.json("POST", "/api/v1/answers", {
-          clip: "example-gift",
-          question: "and now?",
-          steps: 20,
-          seed,
-        }),
-      );
-    await server.restart();
-    for (const { id, request } of asked) {
-      const answer = await server.ended(id);
-      expect(answer.state).toBe("done");
-      expect(answer.result!.settings.seed).toBe(request.seed);
-    }
+  // Someone who comes back gets exactly the rest; who has all of it is told so.
+  const rest = await client.events(asked.body.id, { after: 7 });
+  expect(rest).toEqual(events.slice(7));
+  const nothing = await client.fetch(`/answers/${asked.body.id}/events`, {
+    headers: { "last-event-id": String(events.length) },
   });
+  expect(nothing.status).toBe(204);
 
-  it("draws several futures and only the seconds that are asked about", async () => {
-    const { id } = await server.json<AnswerBody>("POST", "/api/v1/answers", {
-      clip: "example-candle",
-      question: "what happens if someone blows at the candle?",
-      samples: 2,
-      steps: 1,
-      trim: { startSecs: 0.5, endSecs: 1.5 },
-    });
-    const { result } = await server.ended(id);
-    expect(result!.files.answer.map((url) => url.split("/").at(-1))).toEqual([
-      "answer-1.mp4",
-      "answer-2.mp4",
-    ]);
+  const done = await client.get<TestAnswer>(`/answers/${asked.body.id}`);
+  const [url] = done.result!.files.answer;
+  const whole = new Uint8Array(await (await client.fetch(url!)).arrayBuffer());
+  const range = await client.fetch(url!, { headers: { range: "bytes=100-199" } });
+  expect(range.status).toBe(206);
+  expect(range.headers.get("content-range")).toBe(`bytes 100-199/${whole.length}`);
+  expect(new Uint8Array(await range.arrayBuffer())).toEqual(whole.slice(100, 200));
+  const tail = await client.fetch(url!, { headers: { range: "bytes=-10" } });
+  expect(new Uint8Array(await tail.arrayBuffer())).toEqual(whole.slice(-10));
+  const past = await client.fetch(url!, { headers: { range: `bytes=${whole.length}-` } });
+  expect(past.status).toBe(416);
+  const again = await client.fetch(url!, {
+    headers: { "if-none-match": range.headers.get("etag")!, range: "" },
   });
+  expect(again.status).toBe(304);
+  await range.body?.cancel().catch(() => undefined);
+});
+
+it("draws what the library draws", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "vans-serve-same-"));
+  const clip = join(folder, "clip.mp4");
+  await writeFile(clip, await exampleBytes("candle.mp4"));
+  const { body: upload } = await client.upload(await exampleBytes("candle.mp4"));
+  const done = await client.answered({ clip: upload.id, question, seed: 9 });
+  const here = await finalReport(answer({ clip, question, seed: 9, suite: home.suite }));
+  const json = (await (await client.fetch(done.result!.files.json)).json()) as {
+    samples: { framesSha256: string }[];
+  };
+  expect(json.samples[0]!.framesSha256).toBe(here.samples[0]!.framesSha256);
+  await rm(folder, { recursive: true, force: true });
+});
+
+it("answers as cascade and as extension, for comparison", async () => {
+  const all = await Promise.all(
+    (["suite", "cascade", "extension"] as const).map((system) =>
+      client.answered({ clip: "example-candle", question, seed: 3, system }),
+    ),
+  );
+  const hashes = await Promise.all(
+    all.map(async ({ result }) => {
+      const { samples } = (await (await client.fetch(result!.files.json)).json()) as {
+        samples: { framesSha256: string }[];
+      };
+      return samples[0]!.framesSha256;
+    }),
+  );
+  expect(new Set(hashes).size).toBe(3);
+  const [own, cascade, extension] = all.map(({ result }) => result!.caption);
+  expect(cascade).toBe(own);
+  expect(extension).toMatch(/no caption/);
+});
+
+it("looks at the chosen seconds only", async () => {
+  const whole = await client.answered({ clip: "example-candle", question, seed: 3 });
+  const trim = { startSecs: 1, endSecs: 1.5 };
+  const part = await client.answered({ clip: "example-candle", question, seed: 3, trim });
+  const input = async (answer: TestAnswer): Promise<Uint8Array> => {
+    const response = await client.fetch(`/answers/${answer.id}/files/input.mp4`);
+    const path = join(home.folder, `${answer.id}.mp4`);
+    await writeFile(path, new Uint8Array(await response.arrayBuffer()));
+    return (await readClip(path)).rgb;
+  };
+  expect(part.state).toBe("done");
+  expect(await input(part)).not.toEqual(await input(whole));
+  const empty = await client.post("/answers", {
+    clip: "example-candle",
+    question,
+    trim: { startSecs: 2, endSecs: 1 },
+  });
+  expect(empty.status).toBe(400);
+  // Beyond the end, the last frame is what there is.
+  const late = await client.answered({
+    clip: "example-candle",
+    question,
+    trim: { startSecs: 500, endSecs: 600 },
+  });
+  expect(late.state).toBe("done");
+});
+
+it("draws several futures, and goes on from one", async () => {
+  const fan = await client.answered({ clip: "example-plant", question, samples: 2, group: "fan" });
+  expect(fan.result!.files.answer).toHaveLength(2);
+  const next = await client.answered({ clip: `answer:${fan.id}`, question: "and then?", group: "fan" });
+  expect(next.parent).toBe(fan.id);
+  expect(next.state).toBe("done");
+  const { answers } = await client.get<{ answers: TestAnswer[] }>("/answers?group=fan&state=done");
+  expect(answers.map(({ id }) => id)).toEqual([next.id, fan.id]);
+  const { answers: older } = await client.get<{ answers: TestAnswer[] }>(
+    `/answers?group=fan&before=${next.id}`,
+  );
+  expect(older.map(({ id }) => id)).toEqual([fan.id]);
+});
+
+it("cancels what runs and what waits, and keeps answering", async () => {
+  const long = await client.post<TestAnswer>("/answers", {
+    clip: "example-candle",
+    question,
+    steps: 200,
+    samples: 8,
+  });
+  const waiting = await client.post<TestAnswer>("/answers", { clip: "example-candle", question });
+  expect(waiting.body.position).toBe(0);
+  await client.events(long.body.id, { until: ({ name }) => name === "step" });
+  const notYet = await client.fetch(`/answers/${long.body.id}`, { method: "DELETE" });
+  expect(notYet.status).toBe(409);
+  const unfinished = await client.post("/answers", { clip: `answer:${long.body.id}`, question });
+  expect(unfinished.status).toBe(409);
+  expect((await client.post(`/answers/${waiting.body.id}/cancel`)).status).toBe(202);
+  expect((await client.post(`/answers/${long.body.id}/cancel`)).status).toBe(202);
+  const events = await client.events(long.body.id);
+  expect(events.at(-1)!.data["state"]).toBe("cancelled");
+  expect((await client.get<TestAnswer>(`/answers/${waiting.body.id}`)).state).toBe("cancelled");
+  expect((await client.answered({ clip: "example-candle", question })).state).toBe("done");
+  const gone = await client.fetch(`/answers/${long.body.id}`, { method: "DELETE" });
+  expect(gone.status).toBe(204);
+  expect((await client.fetch(`/answers/${long.body.id}`)).status).toBe(404);
+});
+
+it("takes a clip from a form", async () => {
+  const form = new FormData();
+  form.set("note", "first");
+  form.set("file", new Blob([new Uint8Array(await exampleBytes("plant.png"))]), "plant.png");
+  const response = await client.fetch("/uploads", { method: "POST", body: form });
+  expect(response.status).toBe(201);
+  expect(await response.json()).toMatchObject({ name: "plant.png", isStill: true, mediaType: "image/png" });
+  const empty = new FormData();
+  empty.set("note", "only");
+  const refused = await client.fetch("/uploads", { method: "POST", body: empty });
+  expect(refused.status).toBe(400);
 });

@@ -8,12 +8,11 @@ import { type AnswerReport, answerMetadata, openAnswerer } from "../src/answer/i
 import { isVansError } from "../src/base/errors.ts";
 import { frameOf, resizeImage } from "../src/media/index.ts";
 import { PACKAGE_ROOT, dropFile, putFile } from "./memory-files.ts";
-import type { Ask, BackendChoice, Failure, Reply, Request, Running } from "./messages.ts";
+import type { Ask, Failure, Reply, Request, Running } from "./messages.ts";
 import { saveVideo } from "./save-video.ts";
-import { startRuntime } from "./stand-ins/onnxruntime.ts";
+import { type Backend, startRuntime } from "./stand-ins/onnxruntime.ts";
+import { widenWeights } from "./widen-weights.ts";
 
-/** More threads than this gain nothing for models of this size. */
-const MOST_THREADS = 4;
 /** Saved videos show each pixel so many times along a side. */
 const SAVED_SCALE = 4;
 
@@ -37,26 +36,7 @@ function failureOf(error: unknown): Failure {
   };
 }
 
-/** The adapter of a real GPU, in words. */
-async function findGpu(): Promise<{ readonly isReal: boolean; readonly about: string }> {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  if (!adapter) return { isReal: false, about: "this browser offers no WebGPU device" };
-  const { vendor, architecture, description, isFallbackAdapter } = adapter.info;
-  const about = description || [vendor, architecture].filter(Boolean).join(" ") || "a GPU";
-  // An imitation in software is slower than WebAssembly.
-  const isSoftware = isFallbackAdapter || /swiftshader|llvmpipe|software/i.test(`${about} ${architecture}`);
-  return { isReal: !isSoftware, about: isSoftware ? `${about} imitates WebGPU in software` : about };
-}
-
-async function chooseBackend(choice: BackendChoice): Promise<Running> {
-  const gpu = await findGpu();
-  if (choice === "webgpu" || (choice === "auto" && gpu.isReal))
-    return { backend: "webgpu", threads: 1, about: gpu.about };
-  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
-  return { backend: "wasm", threads, about: choice === "wasm" ? "as chosen" : gpu.about };
-}
-
-async function fetchSuite(base: string): Promise<void> {
+async function fetchSuite(base: string, backend: Backend): Promise<void> {
   const total = suiteFiles.reduce((sum, file) => sum + file.bytes, 0);
   let done = 0;
   await Promise.all(
@@ -75,16 +55,16 @@ async function fetchSuite(base: string): Promise<void> {
         post({ type: "loading", done, total });
       }
       if (at !== bytes) throw new Error(`${url.pathname} has ${at} of ${bytes} bytes`);
-      putFile(`${PACKAGE_ROOT}/${path}`, whole);
+      const isWidened = backend === "webgpu" && path.endsWith(".safetensors");
+      putFile(`${PACKAGE_ROOT}/${path}`, isWidened ? widenWeights(whole) : whole, whole);
     }),
   );
 }
 
-async function start(choice: BackendChoice, base: string): Promise<void> {
-  const running = await chooseBackend(choice);
-  await Promise.all([fetchSuite(base), startRuntime(running.backend, running.threads)]);
+async function start(running: Running, base: string): Promise<void> {
+  await Promise.all([fetchSuite(base, running.backend), startRuntime(running.backend, running.threads)]);
   answerer = await openAnswerer("playroom", { device: running.backend === "webgpu" ? "webgpu" : "cpu" });
-  post({ type: "ready", running });
+  post({ type: "ready" });
 }
 
 /** Lets messages in: the runtime gives this thread back only between steps, and not to them. */
@@ -136,7 +116,7 @@ function attempt(stage: "start" | "ask" | "save", work: Promise<void>): void {
 }
 
 self.onmessage = ({ data }: MessageEvent<Request>): void => {
-  if (data.type === "start") attempt("start", start(data.backend, data.base));
+  if (data.type === "start") attempt("start", start(data.running, data.base));
   else if (data.type === "ask") attempt("ask", ask(data));
   else if (data.type === "save") attempt("save", save());
   else cancelling.abort();

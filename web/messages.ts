@@ -18,7 +18,7 @@ export interface Ask {
 
 /** Page to worker. */
 export type Request =
-  | { readonly type: "start"; readonly backend: BackendChoice; readonly base: string }
+  | { readonly type: "start"; readonly running: Running; readonly base: string }
   | ({ readonly type: "ask" } & Ask)
   | { readonly type: "cancel" }
   | { readonly type: "save" };
@@ -35,14 +35,14 @@ export interface Failure {
 export interface Running {
   readonly backend: Backend;
   readonly threads: number;
-  /** The graphics adapter, or why there is none. */
+  /** The graphics adapter, or why none is used. */
   readonly about: string;
 }
 
 /** Worker to page. */
 export type Reply =
   | { readonly type: "loading"; readonly done: number; readonly total: number }
-  | { readonly type: "ready"; readonly running: Running }
+  | { readonly type: "ready" }
   | { readonly type: "event"; readonly event: AnswerEvent }
   | { readonly type: "cancelled" }
   | { readonly type: "failed"; readonly failure: Failure; readonly stage: "start" | "ask" | "save" }

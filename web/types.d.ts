@@ -12,3 +12,8 @@ declare module "virtual:examples" {
   }[];
   export default examples;
 }
+/** Bytes that are fetched before the first answer. */
+declare module "virtual:download" {
+  const bytes: { readonly suite: number; readonly wasm: number; readonly webgpu: number };
+  export default bytes;
+}

@@ -3,11 +3,12 @@
  * Node has.
  * @module
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 
 const ROOT = resolve(import.meta.dirname, "..");
+const RUNTIME = join(ROOT, "node_modules/onnxruntime-web/dist");
 const SUITE = "suites/playroom";
 
 const NODE_MODULES: Readonly<Record<string, string>> = {
@@ -85,6 +86,14 @@ function suiteAndExamples(emits: boolean): Plugin {
         bytes: contentOf(path).length,
       }));
       return `export default ${JSON.stringify(files)}`;
+    },
+    "virtual:download": () => {
+      const sizes = {
+        suite: filesOf(SUITE).reduce((sum, path) => sum + contentOf(path).length, 0),
+        wasm: statSync(join(RUNTIME, "ort-wasm-simd-threaded.wasm")).size,
+        webgpu: statSync(join(RUNTIME, "ort-wasm-simd-threaded.asyncify.wasm")).size,
+      };
+      return `export default ${JSON.stringify(sizes)}`;
     },
     "virtual:examples": () => `export default ${readFileSync(join(ROOT, "examples/clips/demo.json"), "utf8")}`,
   };

@@ -16,6 +16,10 @@ class BytesWithText extends Uint8Array<ArrayBuffer> {
   }
 }
 
+function withText(bytes: Uint8Array<ArrayBuffer>): BytesWithText {
+  return new BytesWithText(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 function bytesFrom(
   source: string | ArrayBuffer | ArrayLike<number>,
   second?: string | number,
@@ -23,15 +27,15 @@ function bytesFrom(
 ): BytesWithText {
   if (source instanceof ArrayBuffer)
     return new BytesWithText(source, typeof second === "number" ? second : 0, length);
-  if (typeof source !== "string") return new BytesWithText(source);
-  if (second === "base64") return new BytesWithText(Array.from(atob(source), (char) => char.charCodeAt(0)));
-  return new BytesWithText(new TextEncoder().encode(source));
+  if (typeof source !== "string") return withText(Uint8Array.from(source));
+  if (second === "base64") return withText(Uint8Array.from(atob(source), (char) => char.charCodeAt(0)));
+  return withText(new TextEncoder().encode(source));
 }
 
 Object.assign(globalThis, {
   process: { env: {}, version: "none", platform: "browser", arch: "wasm32", pid: 1, cwd: () => "/" },
   Buffer: {
     from: bytesFrom,
-    alloc: (length: number, fill = 0) => new BytesWithText(length).fill(fill),
+    alloc: (length: number, fill = 0) => withText(new Uint8Array(length).fill(fill)),
   },
 });

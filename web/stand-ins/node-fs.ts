@@ -1,5 +1,5 @@
 /** `node:fs` and `node:fs/promises` over files in memory; nothing can be written. @module */
-import { fileBytes, pathsBelow } from "../memory-files.ts";
+import { fetchedBytes, fileBytes, pathsBelow } from "../memory-files.ts";
 import { fileURLToPath } from "./node-url.ts";
 import { resolve } from "./node-path.ts";
 
@@ -48,8 +48,10 @@ export function readFileSync(path: string | URL, encoding?: string): Uint8Array 
   return encoding === undefined ? bytes : new TextDecoder().decode(bytes);
 }
 
+/** Only hashes are taken of streams. */
 export async function* createReadStream(path: string): AsyncGenerator<Uint8Array> {
-  yield readFileSync(path) as Uint8Array;
+  statSync(path);
+  yield fetchedBytes(resolve(path))!;
 }
 
 export const existsSync = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;

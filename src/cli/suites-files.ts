@@ -36,6 +36,7 @@ export function pullCommand() {
     .description(`fetch the files of a suite; ${CACHE}`)
     .argument("<suite>", "name or path of the suite")
     .option("--parallel <n>", "files at the same time", wholeNumber(1), 4)
+    .option("--update", "take what branches mean now instead of the commits noted at the first pull", false)
     .option("--json", "progress as JSON lines", false)
     .addHelpText(
       "after",
@@ -48,7 +49,13 @@ export function pullCommand() {
       const { pullSources } = await import("../weights/index.ts");
       const progress = json ? jsonProgress() : await barProgress();
       const pulling = interruptible(
-        (signal) => pullSources(sources, { parallel: options.parallel, signal, onProgress: progress.show }),
+        (signal) =>
+          pullSources(sources, {
+            parallel: options.parallel,
+            update: options.update,
+            signal,
+            onProgress: progress.show,
+          }),
         "stopped; the same command continues",
       );
       const commits = await pulling.finally(progress.end);

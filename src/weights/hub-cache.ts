@@ -19,6 +19,13 @@ export interface HubSource {
   readonly files: readonly string[];
 }
 
+/** What a revision was when it was pulled. */
+export interface LockedSource {
+  readonly commit: string;
+  /** Hashes of its files, by path. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
 /** The variables that say where the cache is, as huggingface_hub reads them. */
 export type HubEnvironment = Readonly<Record<string, string | undefined>>;
 
@@ -50,12 +57,35 @@ export class RepoCache {
     this.#locks = join(cache, ".locks", name);
   }
 
-  /** The commit that a revision meant when it was last fetched. */
+  /**
+   * The commit that a revision means here: the one noted when it was pulled, whatever other tools have fetched since; else
+   * what the cache's own note says.
+   */
   async commitOf(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
+    const locked = (await this.locked())[revision];
+    if (locked) return locked.commit;
     const text = await readFile(this.refPath(revision), "utf8").catch(() => "");
     const commit = text.trim();
     return /^[\w.-]+$/.test(commit) ? commit : undefined;
+  }
+
+  /** What was pulled here, by revision; empty where nothing was, or where the note cannot be read. */
+  async locked(): Promise<Readonly<Record<string, LockedSource>>> {
+    const text = await readFile(this.lockFile, "utf8").catch(() => "{}");
+    try {
+      const found = JSON.parse(text) as Record<string, LockedSource>;
+      return Object.fromEntries(
+        Object.entries(found).filter(([, one]) => isCommit(one.commit) && typeof one.files === "object"),
+      );
+    } catch {
+      return {};
+    }
+  }
+
+  /** The note of what was pulled; other users of the cache pass over it. */
+  get lockFile(): string {
+    return join(this.folder, "vans.lock.json");
   }
 
   refPath(revision: string): string {

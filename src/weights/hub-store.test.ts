@@ -68,11 +68,12 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
     });
     return;
   }
-  if (/^\/api\/models\/org\/tiny(\/revision\/main)?$/.test(url.pathname)) {
+  const asked = /^\/api\/models\/org\/tiny(?:\/revision\/(main|[0-9a-f]{40}))?$/.exec(url.pathname);
+  if (asked) {
     json({
       _id: "1",
       id: "org/tiny",
-      sha: commit,
+      sha: asked[1] === undefined || asked[1] === "main" ? commit : asked[1],
       likes: 0,
       downloads: 0,
       lastModified: "2026-01-01",
@@ -152,14 +153,15 @@ describe("pull", () => {
     expect((await cachedFiles(source, cache)).every((file) => file.isThere)).toBe(true);
   });
 
-  it("fetches nothing that is there, and moves a branch when it moved", async () => {
+  it("fetches nothing that is there, and moves a branch only where told to", async () => {
     await pull();
     const files = (): number => requests.filter((line) => line.includes("/resolve/")).length;
     expect(files()).toBe(3);
     await pull();
     expect(files()).toBe(3);
     commit = "f".repeat(40);
-    await pull();
+    expect(await pull()).toEqual([COMMIT]);
+    expect(await pull({ update: true })).toEqual([commit]);
     // The contents are the same, so their blobs are linked again.
     expect(files()).toBe(3);
     expect(await readFile(join(cache, "models--org--tiny/refs/main"), "utf8")).toBe(commit);
@@ -204,7 +206,13 @@ describe("pull", () => {
     misbehave = (_, response, data) => {
       if (data.length < 100_000) return false;
       response.write(data.subarray(0, 100_000));
-      setTimeout(() => controller.abort(), 30);
+      // As soon as the part is on the disk; however busy the machine is.
+      const part = `${new RepoCache("org/tiny", cache).blobPath(sha256(data))}.incomplete`;
+      const look = setInterval(async () => {
+        if ((await stat(part).catch(() => undefined))?.size !== 100_000) return;
+        clearInterval(look);
+        controller.abort();
+      }, 5);
       return true;
     };
     await expect(pull({ signal: controller.signal })).rejects.toMatchObject({ code: "VANS_RUN_ABORTED" });
@@ -352,6 +360,30 @@ describe("verify and remove", () => {
       "other/config.json": "damaged",
       "third.bin": "damaged",
     });
+  });
+
+  it("holds a branch to the commit and the hashes of its first pull", async () => {
+    await pull();
+    const repo = new RepoCache("org/tiny", cache);
+    const { main } = await repo.locked();
+    expect(main).toEqual({
+      commit: COMMIT,
+      files: {
+        "model.safetensors": sha256(CONTENT["model.safetensors"]!),
+        "other/config.json": gitHash(CONTENT["other/config.json"]!),
+        "third.bin": sha256(CONTENT["third.bin"]!),
+      },
+    });
+    // Another tool fetches the branch anew: what was pulled stays what is used.
+    await writeFile(repo.refPath("main"), "f".repeat(40));
+    expect(await repo.commitOf("main")).toBe(COMMIT);
+    expect(new Set(Object.values(await states()))).toEqual(new Set(["sound"]));
+    // A snapshot that was put in its place is seen, though its own hash fits its name.
+    const other = Buffer.from("another model");
+    await writeFile(repo.blobPath(sha256(other)), other);
+    await rm(repo.filePath(COMMIT, "third.bin"));
+    await symlink(`../../blobs/${sha256(other)}`, repo.filePath(COMMIT, "third.bin"));
+    expect((await states())["third.bin"]).toBe("damaged");
   });
 
   it("removes its files and leaves what others use", async () => {

@@ -23,7 +23,14 @@ import { homedir } from "node:os";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { isVansError, VansError } from "../base/errors.ts";
-import { blobHash, cachedFiles, type HubSource, hubCacheFolder, RepoCache } from "./hub-cache.ts";
+import {
+  blobHash,
+  cachedFiles,
+  type HubSource,
+  hubCacheFolder,
+  type LockedSource,
+  RepoCache,
+} from "./hub-cache.ts";
 import { type DownloadOptions, downloadFile, hashLike, refused } from "./hub-download.ts";
 
 /** How the store reaches hub and cache. Everything has its default from the environment. */
@@ -54,6 +61,8 @@ export interface PullOptions
     Pick<DownloadOptions, "attempts" | "backoffMs" | "stallMs"> {
   /** Files at the same time; default 4. */
   readonly parallel?: number;
+  /** Take what a branch means now; default: the commit that it meant when it was first pulled. */
+  readonly update?: boolean;
   readonly onProgress?: (progress: PullProgress) => void;
 }
 
@@ -98,7 +107,9 @@ export async function pullSources(
   );
   const token = await tokenOf(options);
   const listed = await Promise.all(
-    sources.map((source) => wantedOf(source, cache, { endpoint, token, signal: options.signal })),
+    sources.map((source) =>
+      wantedOf(source, cache, { endpoint, token, signal: options.signal, update: options.update ?? false }),
+    ),
   );
   const missing: Wanted[] = [];
   for (const wanted of listed.flat())
@@ -157,10 +168,27 @@ export async function pullSources(
     throw failures.find((error) => !isVansError(error, "VANS_RUN_ABORTED")) ?? failures[0];
   for (const [index, source] of sources.entries()) {
     const [first] = listed[index]!;
-    if (first && first.commit !== source.revision)
-      await writeText(first.repo.refPath(source.revision), first.commit);
+    if (!first) continue;
+    await lockSource(first.repo, source.revision, {
+      commit: first.commit,
+      files: Object.fromEntries(listed[index]!.map(({ path, hash }) => [path, hash])),
+    });
+    if (first.commit !== source.revision) await writeText(first.repo.refPath(source.revision), first.commit);
   }
   return listed.map((wanted, index) => wanted[0]?.commit ?? sources[index]!.revision);
+}
+
+/** Notes what a revision was, beside what was noted before; undefined forgets it. */
+async function lockSource(
+  repo: RepoCache,
+  revision: string,
+  locked: LockedSource | undefined,
+): Promise<void> {
+  const { [revision]: before, ...others } = await repo.locked();
+  const files = { ...(before?.commit === locked?.commit ? before?.files : {}), ...locked?.files };
+  const all = locked ? { ...others, [revision]: { ...locked, files } } : others;
+  if (Object.keys(all).length === 0) await rm(repo.lockFile, { force: true });
+  else await writeText(repo.lockFile, `${JSON.stringify(all, undefined, 1)}\n`);
 }
 
 async function offlineCommit(source: HubSource, cache: string): Promise<string> {
@@ -182,10 +210,12 @@ async function wantedOf(
     endpoint,
     token,
     signal,
-  }: { endpoint: string; token: string | undefined; signal: AbortSignal | undefined },
+    update,
+  }: { endpoint: string; token: string | undefined; signal: AbortSignal | undefined; update: boolean },
 ): Promise<Wanted[]> {
   const { HubApiError, modelInfo, pathsInfo } = await import("@huggingface/hub");
   const repo = new RepoCache(source.repo, cache);
+  const revision = (update ? undefined : (await repo.locked())[source.revision]?.commit) ?? source.revision;
   // Look-ups are small: a failure is tried again at once, a busy server a little later.
   const abortable: typeof fetch = async (input, init) => {
     for (let attempt = 1; ; attempt++) {
@@ -202,11 +232,11 @@ async function wantedOf(
   try {
     const { sha } = await modelInfo({
       name: source.repo,
-      revision: source.revision,
+      revision,
       additionalFields: ["sha"],
       ...common,
     });
-    if (!isHash(sha, 40)) throw new TypeError(`the hub names no commit for ${source.revision}`);
+    if (!isHash(sha, 40)) throw new TypeError(`the hub names no commit for ${revision}`);
     const paths = [...source.files];
     const found = await pathsInfo({ repo: source.repo, revision: sha, paths, ...common });
     return paths.map((path): Wanted => {
@@ -324,15 +354,18 @@ export interface VerifiedFile {
 
 /**
  * Reads every file of the sources and compares it with the hash it was fetched under; makes no requests. `unknown`: the
- * file is there but was not put there by a hub client, so its hash is not known.
+ * file is there but was not put there by a hub client, so its hash is not known. A source that was pulled is held to the
+ * commit and the hashes that were noted then.
  */
 export async function* verifySources(
   sources: readonly HubSource[],
   options: Pick<StoreOptions, "cache" | "signal"> = {},
 ): AsyncGenerator<VerifiedFile, void> {
   for (const source of sources) {
+    const locked = (await new RepoCache(source.repo, options.cache).locked())[source.revision];
     for (const { path, file, isThere, byteLength } of await cachedFiles(source, options.cache)) {
-      const hash = isThere ? await blobHash(file) : undefined;
+      // What was noted when it was pulled counts before what the file is called now.
+      const hash = isThere ? (locked?.files[path] ?? (await blobHash(file))) : undefined;
       const checked =
         hash === undefined ? undefined : await hashLike(file, { url: "", byteLength, hash }, options.signal);
       const state = !isThere
@@ -373,6 +406,7 @@ export async function removeSources(
       freed += (await stat(blob).catch(() => undefined))?.size ?? 0;
       await rm(blob, { force: true });
     }
+    await lockSource(repo, source.revision, undefined);
     // Parts of broken downloads belong to nobody else.
     for (const entry of await readdir(join(repo.folder, "blobs")).catch(() => [])) {
       if (!entry.endsWith(".incomplete")) continue;

@@ -13,9 +13,17 @@ export interface GraphMemory {
   /** Highest sum of values that live at the same time, outputs included, inputs and mapped weights not. */
   readonly peakBytes: number;
   readonly outputBytes: number;
+  /** The same as `peakBytes`, of values up to {@link HEAP_VALUE_BYTES} alone. */
+  readonly heapPeakBytes: number;
   /** Floating-point operations of one run. */
   readonly flops: number;
 }
+
+/**
+ * The C library gives larger blocks back to the system when they are freed, and keeps smaller ones in its heap (glibc's
+ * largest M_MMAP_THRESHOLD).
+ */
+export const HEAP_VALUE_BYTES = 32 * 2 ** 20;
 
 /** Nodes whose output is their input under another shape. */
 const ALIASES = new Set(["reshape", "after"]);
@@ -52,6 +60,9 @@ export function graphMemory(
   const size = new Map<Node, number>();
   let live = 0;
   let peak = 0;
+  let heapLive = 0;
+  let heapPeak = 0;
+  const onHeap = (bytes: number): number => (bytes <= HEAP_VALUE_BYTES ? bytes : 0);
   let flops = 0;
   for (const node of nodes) {
     flops += node.op.flops(node);
@@ -66,20 +77,27 @@ export function graphMemory(
         ? inputs.find((one) => size.get(one) === own && readers.get(one) === 1)
         : undefined;
       if (reused) size.set(reused, 0);
-      else live += own;
+      else {
+        live += own;
+        heapLive += onHeap(own);
+      }
       size.set(node, own);
-      peak = Math.max(peak, live + workspace(node, storedAs));
+      const beside = workspace(node, storedAs);
+      peak = Math.max(peak, live + beside);
+      heapPeak = Math.max(heapPeak, heapLive + onHeap(beside));
     }
     for (const one of inputs) {
       const left = (readers.get(one) ?? 0) - 1;
       readers.set(one, left);
       if (left === 0) {
         live -= size.get(one) ?? 0;
+        heapLive -= onHeap(size.get(one) ?? 0);
         size.set(one, 0);
       }
     }
   }
-  return { peakBytes: peak, outputBytes: roots.reduce((total, tensor) => total + bytesOf(tensor), 0), flops };
+  const outputBytes = roots.reduce((total, tensor) => total + bytesOf(tensor), 0);
+  return { peakBytes: peak, heapPeakBytes: heapPeak, outputBytes, flops };
 }
 
 /** What a node holds beside its inputs and outputs while it runs. */

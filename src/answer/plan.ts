@@ -40,6 +40,8 @@ export interface PlanOptions {
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   readonly maxNewTokens?: number | undefined;
+  /** Tokens of the prompt, frames included; default: the suite's system prompt, its largest frames and a short question. */
+  readonly promptTokens?: number | undefined;
   /** Default `cpu`. */
   readonly device?: "cpu" | "webgpu" | "cuda";
   /** Bytes that are there; nothing fits or fails without. */
@@ -76,6 +78,16 @@ export interface MemoryPlan {
 
 /** What Node, the runtime and this package take before a model is opened; measured (docs/performance.md). */
 export const BASE_BYTES = 170e6;
+/** The same before anything ran block by block: one graph of the autoencoder does not fill the heap of many. */
+const START_BYTES = 100e6;
+/** Of the values that the C library keeps in its heap, the share that lies between others and is not used again; measured. */
+const HEAP_SLACK = 0.5;
+/** The autoencoder's chunks against what their values sum up to; measured. */
+const CHUNK_SLACK = 1.1;
+
+/** What a graph takes, with what its small values leave in the heap. */
+const heldBy = ({ peakBytes, heapPeakBytes }: Pick<GraphMemory, "peakBytes" | "heapPeakBytes">): number =>
+  peakBytes + HEAP_SLACK * heapPeakBytes;
 
 const F32 = 4;
 
@@ -107,7 +119,9 @@ export async function planMemory(suite: Suite, options: PlanOptions = {}): Promi
     // On a device the weights of a stage are there as a whole, widened to f32.
     const weights = onDevice
       ? mappedBytes * (stage === "dit" || stage.startsWith("vae") ? 1 : 2)
-      : BASE_BYTES;
+      : stage.startsWith("vae")
+        ? START_BYTES
+        : BASE_BYTES;
     const bytes = Math.round(anonymousBytes + weights);
     const fits = options.memoryBytes === undefined ? undefined : bytes <= options.memoryBytes;
     return { stage, anonymousBytes: bytes, mappedBytes, flops, fits };
@@ -238,7 +252,7 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
   const patches = grid[0] * grid[1] * grid[2];
   const patchWidth = vision.channelCount * vision.temporalPatchSize * vision.patchSize ** 2;
   const seen = visionMemory(config, grid, stored);
-  const length = bucket(prompt);
+  const length = bucket(options.promptTokens ?? prompt);
   const capacity = bucket(length + (options.maxNewTokens ?? suite.manifest.answer.maxNewTokens));
   const group = text.headCount / text.kvHeadCount;
   const layer = graphMemory(layerGraph(suite, length, group), stored);
@@ -262,13 +276,13 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
     {
       stage: "vision",
       // The frames' patches, and two arrays that take turns between the blocks.
-      anonymousBytes: seen.peakBytes + patches * (patchWidth + 2 * vision.hiddenSize) * F32,
+      anonymousBytes: seen.bytes + patches * (patchWidth + 2 * vision.hiddenSize) * F32,
       mappedBytes: bytesOf(table, /^visual\./),
       flops: seen.flops,
     },
     {
       stage: "prefill",
-      anonymousBytes: held + masks + caches(length) + Math.max(layer.peakBytes + layerPacked, tied),
+      anonymousBytes: held + masks + caches(length) + Math.max(heldBy(layer) + layerPacked, tied),
       mappedBytes: bytesOf(table, /^model\./),
       flops: layer.flops * text.layerCount,
     },
@@ -296,7 +310,7 @@ function visionMemory(
   { vision }: Suite["vlm"]["config"],
   grid: readonly [number, number, number],
   stored: (name: string) => StoredAs,
-): { readonly peakBytes: number; readonly flops: number } {
+): { readonly bytes: number; readonly flops: number } {
   const plan = visionPlan([grid], vision);
   const width = vision.channelCount * vision.temporalPatchSize * vision.patchSize ** 2;
   const x = input("x", [plan.patchCount, vision.hiddenSize]);
@@ -307,7 +321,7 @@ function visionMemory(
     mergePatches(params, vision, x, plan),
   ].map((y) => graphMemory({ y }, stored));
   return {
-    peakBytes: Math.max(...graphs.map((one) => one.peakBytes)),
+    bytes: Math.max(...graphs.map(heldBy)),
     flops: graphs.reduce((total, one) => total + one.flops, 0),
   };
 }
@@ -348,7 +362,7 @@ function textStage(suite: Suite, tables: Tables, quantized: QuantizedParts): Sta
     stage: "text-encoder",
     anonymousBytes:
       2 * elementCount(shape) * F32 +
-      block.peakBytes +
+      heldBy(block) +
       // While a block's graph is made, its matrices are there as they were read and as kernels want them.
       2 * packedBytes("textEncoder", table, quantized.textEncoder, /block\.0\./),
     mappedBytes:
@@ -395,7 +409,7 @@ function ditStage(suite: Suite, tables: Tables, size: Size, quantized: Quantized
       elementCount(shape) * F32 +
       2 * tokens * half * F32 +
       8 * latents +
-      block.peakBytes +
+      heldBy(block) +
       packedBytes("vdm", table, quantized.vdm, /./),
     mappedBytes: tableBytes(table),
     flops: block.flops * config.layerCount,
@@ -434,8 +448,9 @@ function vaeStage(suite: Suite, tables: Tables, size: Size, stage: "vae-encode" 
   const chunks = isWhole ? 1 : latentFrameCount(config, frames);
   return {
     stage,
-    // The clip and its blend, a tile's frames twice, the kept frames that the chunk replaces.
-    anonymousBytes: 2 * clip + 2 * tileClip + kept + chunk.peakBytes,
+    // The clip and its blend, a tile's frames twice; kept frames once from the chunk before, once for the next (and a
+    // third time in the chunk's own peak, as its outputs) and once until the first chunk's are collected.
+    anonymousBytes: 2 * clip + 2 * tileClip + 3 * kept + CHUNK_SLACK * (chunk.peakBytes),
     mappedBytes: tableBytes(table),
     flops: chunk.flops * chunks * tiles.length,
   };

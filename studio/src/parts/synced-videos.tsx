@@ -46,6 +46,7 @@ export function SyncedVideos({
   const [speed, setSpeed] = useState<(typeof SPEEDS)[number]>(1);
   const [isPlaying, setPlaying] = useState(!matchMedia("(prefers-reduced-motion: reduce)").matches);
   const frame = Math.round(time * frameRateHz);
+  const hasTime = videos.some(({ url, stack }) => url !== undefined || stack !== undefined);
   const stacks = videos.map(({ stack }) => stack?.frames ?? 0).join();
 
   const seek = (to: number): void => {
@@ -128,7 +129,7 @@ export function SyncedVideos({
           </figure>
         ))}
       </div>
-      <div class="transport">
+      <div class="transport" hidden={!hasTime}>
         <button type="button" class="round" onClick={() => setPlaying(!isPlaying)} aria-label={isPlaying ? "Pause" : "Play"}>
           <Icon name={isPlaying ? "pause" : "play"} />
         </button>

@@ -120,7 +120,7 @@ export function Comparison({ group }: { readonly group: string }) {
       )}
       <SyncedVideos
         frameRateHz={done[0]?.result?.frameRateHz ?? 8}
-        columns={Math.min(answers.length + 1, 4)}
+        columns={Math.min(answers.length + 1, 5)}
         label="Answers side by side"
         videos={[
           { key: "input", title: "Your clip", url: input, state: input === undefined ? "waiting" : undefined },
@@ -186,7 +186,7 @@ export function Comparison({ group }: { readonly group: string }) {
                   <tr key={answer.id}>
                     <th scope="row">{nameOf(answer)}</th>
                     <td class="number">{total(answer.result!.timingsSecs).toFixed(1)}</td>
-                    <td class="number">{words}</td>
+                    <td class="number">{answer.request.system === "extension" ? "–" : words}</td>
                     <td class="number">{own ? motion(own).toFixed(2) : "…"}</td>
                     <td class="number">{answer.id === base ? "–" : apart ? apart.meanLevels.toFixed(2) : "…"}</td>
                     <td class="number">

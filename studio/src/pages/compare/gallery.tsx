@@ -24,13 +24,23 @@ const FAILURES: Readonly<Record<string, string>> = {
   videoEventAccuracyFromTruth: "true caption drawn wrong",
 };
 
+/** What can be asked for. */
+const KINDS_OF_FAILURE: Readonly<Record<string, string>> = {
+  "": "all samples",
+  any: "anything failed",
+  video: "the video failed",
+  caption: "the caption failed",
+  identity: "the object changed",
+  none: "nothing failed",
+};
+
 export function Gallery({ name }: { readonly name: string }) {
   const [query, change] = useQuery();
   const [report, setReport] = useState<Report>();
   const [found, setFound] = useState<SamplePage>();
   const [error, setError] = useState<unknown>();
   const [group, setGroup] = useState("all");
-  const filters = ["family", "kind", "metric", "failure", "page"].map((one) => [one, query.get(one) ?? ""] as const);
+  const filters = ["family", "kind", "metric", "order", "failure", "page"].map((one) => [one, query.get(one) ?? ""] as const);
   const asked = new URLSearchParams(filters.filter(([, value]) => value !== "").map(([one, value]) => [one, value])).toString();
   const path = `/reports/${name.split("/").map(encodeURIComponent).join("/")}`;
 
@@ -53,8 +63,8 @@ export function Gallery({ name }: { readonly name: string }) {
   const families = Object.keys(report.families).sort();
   const of = (system: Report["systems"][number]) => (group in system.metrics ? system.metrics[group] : system.families[group]) ?? {};
   const shown = HEADLINES.filter((metric) => report.systems.some((system) => of(system)[metric]));
-  const metrics = Object.keys(report.metrics["all"] ?? {});
-  const page = Number(query.get("page") ?? 1);
+  const metrics = found?.metrics ?? [];
+  const page = Number(query.get("page") ?? 0);
   const filter = (one: string, value: string): void => change({ [one]: value, page: "" });
   return (
     <>
@@ -123,7 +133,7 @@ export function Gallery({ name }: { readonly name: string }) {
             </select>
           </label>
           <label class="inline">
-            Worst first by
+            Sort by
             <select value={query.get("metric") ?? ""} onChange={(event) => filter("metric", event.currentTarget.value)}>
               <option value="">order of the data</option>
               {metrics.map((one) => (
@@ -133,17 +143,23 @@ export function Gallery({ name }: { readonly name: string }) {
               ))}
             </select>
           </label>
+          {query.get("metric") && (
+            <label class="inline">
+              <span class="sr">Order</span>
+              <select value={query.get("order") ?? "up"} onChange={(event) => filter("order", event.currentTarget.value)}>
+                <option value="up">lowest first</option>
+                <option value="down">highest first</option>
+              </select>
+            </label>
+          )}
           <label class="inline">
-            Failure
+            Show
             <select value={query.get("failure") ?? ""} onChange={(event) => filter("failure", event.currentTarget.value)}>
-              <option value="">any or none</option>
-              {Object.entries(FAILURES)
-                .filter(([one]) => metrics.includes(one))
-                .map(([one, text]) => (
-                  <option key={one} value={one}>
-                    {text}
-                  </option>
-                ))}
+              {Object.entries(KINDS_OF_FAILURE).map(([one, text]) => (
+                <option key={one} value={one}>
+                  {text}
+                </option>
+              ))}
             </select>
           </label>
           {found && (
@@ -172,13 +188,13 @@ export function Gallery({ name }: { readonly name: string }) {
         )}
         {found && found.pages > 1 && (
           <nav class="row center" aria-label="Pages of samples">
-            <button type="button" disabled={page <= 1} onClick={() => change({ page: String(page - 1) })}>
+            <button type="button" disabled={page <= 0} onClick={() => change({ page: String(page - 1) })}>
               <Icon name="back" /> Before
             </button>
             <span class="muted">
-              {page} of {found.pages}
+              {page + 1} of {found.pages}
             </span>
-            <button type="button" disabled={page >= found.pages} onClick={() => change({ page: String(page + 1) })}>
+            <button type="button" disabled={page + 1 >= found.pages} onClick={() => change({ page: String(page + 1) })}>
               More <Icon name="on" />
             </button>
           </nav>

@@ -45,6 +45,8 @@ export interface SamplePage {
   readonly samples: readonly ReportSample[];
   readonly total: number;
   readonly pages: number;
+  /** What can be sorted by. */
+  readonly metrics: readonly string[];
 }
 
 /** A report in the list. */

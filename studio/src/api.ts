@@ -80,7 +80,12 @@ export interface AnswerResult {
   readonly suite: string;
   readonly frameRateHz: number;
   readonly frameCount: number;
-  readonly files: { readonly answer: readonly string[]; readonly sheet: string; readonly json: string; readonly input: string };
+  readonly files: {
+    readonly answer: readonly string[];
+    readonly sheet: string;
+    readonly json: string;
+    readonly input: string;
+  };
 }
 
 export interface Answer {
@@ -121,7 +126,10 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
   if (response.status === 204) return undefined as T;
   const value = (await response.json().catch(() => undefined)) as { error?: ErrorBody } | undefined;
   if (!response.ok || value === undefined)
-    throw new ApiError(response.status, value?.error ?? { code: "UNKNOWN", message: `The server said ${response.status}` });
+    throw new ApiError(
+      response.status,
+      value?.error ?? { code: "UNKNOWN", message: `The server said ${response.status}` },
+    );
   return value as T;
 }
 
@@ -134,11 +142,23 @@ export function upload(file: Blob, name: string, onShare: (share: number) => voi
     request.setRequestHeader("content-type", "application/octet-stream");
     request.upload.onprogress = (event) => onShare(event.total > 0 ? event.loaded / event.total : 0);
     request.onerror = () =>
-      fail(new ApiError(0, { code: "OFFLINE", message: "The upload did not get through", fix: "Try again; large files are refused early." }));
+      fail(
+        new ApiError(0, {
+          code: "OFFLINE",
+          message: "The upload did not get through",
+          fix: "Try again; large files are refused early.",
+        }),
+      );
     request.onload = () => {
       const value = JSON.parse(request.responseText || "{}") as ClipInfo & { error?: ErrorBody };
       if (request.status === 201) done(value);
-      else fail(new ApiError(request.status, value.error ?? { code: "UNKNOWN", message: `The server said ${request.status}` }));
+      else
+        fail(
+          new ApiError(
+            request.status,
+            value.error ?? { code: "UNKNOWN", message: `The server said ${request.status}` },
+          ),
+        );
     };
     request.send(file);
   });
@@ -159,9 +179,16 @@ export interface AnswerListener {
   connection?(isOpen: boolean): void;
   token?(event: { readonly part: string; readonly text: string; readonly sample: number }): void;
   caption?(event: { readonly reasoning: string; readonly caption: string }): void;
-  step?(event: { readonly step: number; readonly steps: number; readonly sample: number; readonly preview?: PreviewStrip }): void;
+  step?(event: {
+    readonly step: number;
+    readonly steps: number;
+    readonly sample: number;
+    readonly preview?: PreviewStrip;
+  }): void;
   input?(event: { readonly url: string }): void;
-  warning?(event: { readonly warning: { readonly code: string; readonly message: string; readonly fix?: string } }): void;
+  warning?(event: {
+    readonly warning: { readonly code: string; readonly message: string; readonly fix?: string };
+  }): void;
 }
 
 /** How long to wait before a broken stream is opened anew, in ms. */

@@ -54,11 +54,7 @@ export function Shell() {
         </a>
         <nav aria-label="Pages">
           {PAGES.map((one) => (
-            <a
-              key={one.path}
-              aria-current={one === page ? "page" : undefined}
-              {...linkTo(one.path)}
-            >
+            <a key={one.path} aria-current={one === page ? "page" : undefined} {...linkTo(one.path)}>
               {one.title}
             </a>
           ))}

@@ -103,7 +103,14 @@ export function ClipPicker({ onClip }: { onClip(clip: ClipInfo, questions: reado
                   {example.isStill ? (
                     <img src={example.content} alt="" width={96} height={96} />
                   ) : (
-                    <video src={`${example.content}#t=1`} muted playsInline preload="metadata" width={96} height={96} />
+                    <video
+                      src={`${example.content}#t=1`}
+                      muted
+                      playsInline
+                      preload="metadata"
+                      width={96}
+                      height={96}
+                    />
                   )}
                   <span>{example.name}</span>
                 </button>
@@ -116,7 +123,13 @@ export function ClipPicker({ onClip }: { onClip(clip: ClipInfo, questions: reado
   );
 }
 
-function Recorder({ onDone, onError }: { onDone(blob: Blob | undefined): void; onError(error: unknown): void }) {
+function Recorder({
+  onDone,
+  onError,
+}: {
+  onDone(blob: Blob | undefined): void;
+  onError(error: unknown): void;
+}) {
   const view = useRef<HTMLVideoElement>(null);
   const [recorder, setRecorder] = useState<MediaRecorder>();
   const [isOn, setOn] = useState(false);

@@ -129,7 +129,13 @@ export function Composer({
       </label>
       <p class="chips" role="group" aria-label="Questions to pick">
         {[...new Set([...questions, ...USUAL])].slice(0, 5).map((one) => (
-          <button key={one} type="button" class="chip" aria-pressed={one === question} onClick={() => setQuestion(one)}>
+          <button
+            key={one}
+            type="button"
+            class="chip"
+            aria-pressed={one === question}
+            onClick={() => setQuestion(one)}
+          >
             {one}
           </button>
         ))}
@@ -156,19 +162,46 @@ export function Composer({
           </label>
           <label>
             Seed
-            <input type="number" min={0} value={seed} placeholder={String(known?.seed ?? 0)} onInput={(event) => setSeed(event.currentTarget.value)} />
+            <input
+              type="number"
+              min={0}
+              value={seed}
+              placeholder={String(known?.seed ?? 0)}
+              onInput={(event) => setSeed(event.currentTarget.value)}
+            />
           </label>
           <label>
             Steps
-            <input type="number" min={1} max={200} value={steps} placeholder={String(known?.steps ?? "")} onInput={(event) => setSteps(event.currentTarget.value)} />
+            <input
+              type="number"
+              min={1}
+              max={200}
+              value={steps}
+              placeholder={String(known?.steps ?? "")}
+              onInput={(event) => setSteps(event.currentTarget.value)}
+            />
           </label>
           <label>
             Guidance
-            <input type="number" min={0} max={50} step={0.1} value={guidance} placeholder={String(known?.guidanceScale ?? "")} onInput={(event) => setGuidance(event.currentTarget.value)} />
+            <input
+              type="number"
+              min={0}
+              max={50}
+              step={0.1}
+              value={guidance}
+              placeholder={String(known?.guidanceScale ?? "")}
+              onInput={(event) => setGuidance(event.currentTarget.value)}
+            />
           </label>
           <label>
             Futures
-            <input type="number" min={1} max={8} value={samples} onInput={(event) => setSamples(event.currentTarget.value)} />
+            <input
+              type="number"
+              min={1}
+              max={8}
+              value={samples}
+              onInput={(event) => setSamples(event.currentTarget.value)}
+            />
           </label>
         </div>
       </details>

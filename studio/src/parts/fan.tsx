@@ -28,7 +28,13 @@ export function Fan({
         </button>
       </header>
       <div class="fan" style={{ "--rows": rows }}>
-        <div class="origin">{input ? <video class="video" src={input} muted playsInline preload="auto" aria-label="Your clip" /> : <span class="video blank" />}</div>
+        <div class="origin">
+          {input ? (
+            <video class="video" src={input} muted playsInline preload="auto" aria-label="Your clip" />
+          ) : (
+            <span class="video blank" />
+          )}
+        </div>
         <svg viewBox={`0 0 4 ${rows * ROW_REM}`} preserveAspectRatio="none" aria-hidden="true">
           {futures.map((answer, index) => {
             const from = (rows * ROW_REM) / 2;
@@ -46,10 +52,16 @@ export function Fan({
         <ul>
           {futures.map((answer) => (
             <li key={answer.id}>
-              <a class="future" aria-current={answer.id === current.id ? "true" : undefined} {...linkTo(`/ask/${answer.id}`)}>
+              <a
+                class="future"
+                aria-current={answer.id === current.id ? "true" : undefined}
+                {...linkTo(`/ask/${answer.id}`)}
+              >
                 <AnswerPicture answer={answer} />
                 <span>
-                  <span class="line strong">{answer.result?.caption ?? answer.error?.message ?? `${answer.state} …`}</span>
+                  <span class="line strong">
+                    {answer.result?.caption ?? answer.error?.message ?? `${answer.state} …`}
+                  </span>
                   <span class="line muted">
                     {answer.request.question}
                     {answer.result && ` · ${answer.request.suite} · seed ${answer.result.settings.seed}`}

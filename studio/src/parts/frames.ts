@@ -21,7 +21,9 @@ export async function framesOf(url: string, frameRateHz: number, signal: AbortSi
   const happens = (name: string): Promise<void> =>
     new Promise((done, fail) => {
       video.addEventListener(name, () => done(), { once: true });
-      video.addEventListener("error", () => fail(new Error(`The clip ${url} cannot be played here`)), { once: true });
+      video.addEventListener("error", () => fail(new Error(`The clip ${url} cannot be played here`)), {
+        once: true,
+      });
       signal.addEventListener("abort", () => fail(signal.reason as Error), { once: true });
     });
   await happens("loadeddata");
@@ -47,7 +49,10 @@ export async function framesOf(url: string, frameRateHz: number, signal: AbortSi
 }
 
 /** Mean squared and mean absolute difference of two frames' colours, in levels of 255. */
-function distance(one: Uint8ClampedArray, other: Uint8ClampedArray): { readonly squared: number; readonly absolute: number } {
+function distance(
+  one: Uint8ClampedArray,
+  other: Uint8ClampedArray,
+): { readonly squared: number; readonly absolute: number } {
   let squared = 0;
   let absolute = 0;
   for (let at = 0; at < one.length; at++) {
@@ -68,7 +73,8 @@ export function difference(
   if (one.width !== other.width || one.height !== other.height) return undefined;
   const count = Math.min(one.frames.length, other.frames.length);
   const all = Array.from({ length: count }, (_, i) => distance(one.frames[i]!, other.frames[i]!));
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, count);
+  const mean = (values: readonly number[]): number =>
+    values.reduce((sum, value) => sum + value, 0) / Math.max(1, count);
   const squared = mean(all.map((value) => value.squared));
   return {
     psnrDb: squared === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(255 ** 2 / squared),
@@ -97,12 +103,16 @@ export function drawDifference(canvas: HTMLCanvasElement, one: Frames, other: Fr
     // Three times the difference: differences of a few levels would be invisible.
     const level = Math.min(
       1,
-      (Math.abs(first[at]! - second[at]!) + Math.abs(first[at + 1]! - second[at + 1]!) + Math.abs(first[at + 2]! - second[at + 2]!)) / 255,
+      (Math.abs(first[at]! - second[at]!) +
+        Math.abs(first[at + 1]! - second[at + 1]!) +
+        Math.abs(first[at + 2]! - second[at + 2]!)) /
+        255,
     );
     // Black through violet and orange to pale yellow: as bright as large, also for colour-blind eyes.
     picture.data[at] = 255 * Math.min(1, 1.6 * level);
     picture.data[at + 1] = 255 * level * level;
-    picture.data[at + 2] = 255 * Math.max(0.12, Math.sin(level * Math.PI) * 0.55 + (level > 0.8 ? (level - 0.8) * 3 : 0));
+    picture.data[at + 2] =
+      255 * Math.max(0.12, Math.sin(level * Math.PI) * 0.55 + (level > 0.8 ? (level - 0.8) * 3 : 0));
     picture.data[at + 3] = 255;
   }
   context.putImageData(picture, 0, 0);

@@ -36,7 +36,8 @@ export function useAnswer(id: string): AnswerSoFar {
       stop = follow(id, {
         connection: (isConnected) => change(() => ({ isConnected })),
         // A state that is not final comes at the start, also of what was begun anew after a restart.
-        state: (answer) => change(() => (isFinal(answer) ? { answer, isConnected: true } : { ...NOTHING, answer })),
+        state: (answer) =>
+          change(() => (isFinal(answer) ? { answer, isConnected: true } : { ...NOTHING, answer })),
         token: ({ part, text, sample }) =>
           change((before) => {
             if (sample > 0) return {};
@@ -87,7 +88,8 @@ export function shareOf({ answer, step }: AnswerSoFar): number {
 /** What is being done, in words. */
 export function stageOf({ answer, step, reasoning, isConnected }: AnswerSoFar): string {
   if (!isConnected) return "The server does not answer; trying again";
-  if (answer?.state === "queued") return answer.position ? `Waiting behind ${answer.position}` : "Next in the queue";
+  if (answer?.state === "queued")
+    return answer.position ? `Waiting behind ${answer.position}` : "Next in the queue";
   if (step) return `Drawing, step ${step.step} of ${step.steps}`;
   return reasoning === "" ? "Watching the clip" : "Thinking";
 }
@@ -100,7 +102,11 @@ export function LiveAnswer({ id, onEnd }: { readonly id: string; onEnd?(answer: 
   }, [answer?.state]);
   if (so.error !== undefined) return <Failure error={so.error} />;
   if (!answer)
-    return <p class="muted">{so.isConnected ? "Looking for the answer …" : "The server does not answer; trying again …"}</p>;
+    return (
+      <p class="muted">
+        {so.isConnected ? "Looking for the answer …" : "The server does not answer; trying again …"}
+      </p>
+    );
   const { result, request } = answer;
   const isLive = !isFinal(answer);
   const count = result?.samples.length ?? request.samples ?? 1;
@@ -136,7 +142,11 @@ export function LiveAnswer({ id, onEnd }: { readonly id: string; onEnd?(answer: 
         <div class="progress" role="status">
           <progress value={shareOf(so)} max={1} aria-label="Progress" />
           <span>{stageOf(so)} …</span>
-          <button type="button" class="quiet" onClick={() => void call("POST", `/answers/${id}/cancel`).catch(() => undefined)}>
+          <button
+            type="button"
+            class="quiet"
+            onClick={() => void call("POST", `/answers/${id}/cancel`).catch(() => undefined)}
+          >
             Cancel
           </button>
         </div>

@@ -44,8 +44,13 @@ export function Storyboard({
         </h3>
         <span class="row">
           {chain.length > 1 && isWhole && (
-            <button type="button" class="small" onClick={() => setPlaying(playing === undefined ? 0 : undefined)}>
-              <Icon name={playing === undefined ? "play" : "pause"} /> {playing === undefined ? "Play the story" : "Close"}
+            <button
+              type="button"
+              class="small"
+              onClick={() => setPlaying(playing === undefined ? 0 : undefined)}
+            >
+              <Icon name={playing === undefined ? "play" : "pause"} />{" "}
+              {playing === undefined ? "Play the story" : "Close"}
             </button>
           )}
           {goal !== undefined ? (
@@ -86,7 +91,9 @@ export function Storyboard({
               {...linkTo(`/ask/${answer.id}`)}
             >
               <AnswerPicture answer={answer} />
-              <span class="line">{answer.result?.caption ?? answer.error?.message ?? `${answer.state} …`}</span>
+              <span class="line">
+                {answer.result?.caption ?? answer.error?.message ?? `${answer.state} …`}
+              </span>
             </a>
           </li>
         ))}

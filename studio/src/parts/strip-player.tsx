@@ -13,7 +13,17 @@ export function StripPlayer({ strip, label }: { readonly strip: PreviewStrip; re
     let frame = 0;
     let timer: ReturnType<typeof setInterval> | undefined;
     const draw = (): void => {
-      context.drawImage(picture, frame * strip.width, 0, strip.width, strip.height, 0, 0, strip.width, strip.height);
+      context.drawImage(
+        picture,
+        frame * strip.width,
+        0,
+        strip.width,
+        strip.height,
+        0,
+        0,
+        strip.width,
+        strip.height,
+      );
       frame = (frame + 1) % strip.frames;
     };
     picture.onload = () => {
@@ -25,5 +35,14 @@ export function StripPlayer({ strip, label }: { readonly strip: PreviewStrip; re
     picture.src = strip.url;
     return () => clearInterval(timer);
   }, [strip]);
-  return <canvas ref={canvas} class="video soft" width={strip.width} height={strip.height} role="img" aria-label={label} />;
+  return (
+    <canvas
+      ref={canvas}
+      class="video soft"
+      width={strip.width}
+      height={strip.height}
+      role="img"
+      aria-label={label}
+    />
+  );
 }

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { drawDifference, type Frames } from "./frames.ts";
 import { Icon } from "./icons.tsx";
-import { type PreviewStrip } from "../api.ts";
+import type { PreviewStrip } from "../api.ts";
 import { StripPlayer } from "./strip-player.tsx";
 
 export interface SyncedVideo {
@@ -85,7 +85,11 @@ export function SyncedVideos({
     seek(Math.max(0, Math.min(length, (frame + frames) / frameRateHz)));
   };
   const onKey = (event: KeyboardEvent): void => {
-    if (event.target instanceof HTMLElement && event.target.closest("button, a, input, select, textarea, summary")) return;
+    if (
+      event.target instanceof HTMLElement &&
+      event.target.closest("button, a, input, select, textarea, summary")
+    )
+      return;
     if (event.key === " ") setPlaying(!isPlaying);
     else if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
@@ -94,7 +98,10 @@ export function SyncedVideos({
   };
   return (
     <section class="synced" aria-label={label} onKeyDown={onKey}>
-      <div class={`grid${videos.length > 2 ? " many" : ""}`} style={{ "--columns": Math.min(videos.length, columns) }}>
+      <div
+        class={`grid${videos.length > 2 ? " many" : ""}`}
+        style={{ "--columns": Math.min(videos.length, columns) }}
+      >
         {videos.map((one) => (
           <figure key={one.key}>
             <div class="tile">
@@ -119,7 +126,9 @@ export function SyncedVideos({
               ) : (
                 <div class={`video blank${one.state === undefined ? " pulse" : ""}`}>{one.state}</div>
               )}
-              {one.against && <Difference {...one.against} frame={frame} label={`${one.title}: where it differs`} />}
+              {one.against && (
+                <Difference {...one.against} frame={frame} label={`${one.title}: where it differs`} />
+              )}
             </div>
             <figcaption>
               <b>{one.title}</b>
@@ -130,7 +139,12 @@ export function SyncedVideos({
         ))}
       </div>
       <div class="transport" hidden={!hasTime}>
-        <button type="button" class="round" onClick={() => setPlaying(!isPlaying)} aria-label={isPlaying ? "Pause" : "Play"}>
+        <button
+          type="button"
+          class="round"
+          onClick={() => setPlaying(!isPlaying)}
+          aria-label={isPlaying ? "Pause" : "Play"}
+        >
           <Icon name={isPlaying ? "pause" : "play"} />
         </button>
         <button type="button" class="quiet" onClick={() => step(-1)} aria-label="One frame back">
@@ -188,7 +202,11 @@ function Stack({
       class="video stack"
       role="img"
       aria-label={label}
-      style={{ backgroundImage: `url("${url}")`, backgroundSize: `100% ${frames * 100}%`, backgroundPosition: `0 ${share * 100}%` }}
+      style={{
+        backgroundImage: `url("${url}")`,
+        backgroundSize: `100% ${frames * 100}%`,
+        backgroundPosition: `0 ${share * 100}%`,
+      }}
     />
   );
 }

@@ -1,6 +1,14 @@
 /** Ask: a clip and a question in, a clip out; again, otherwise, and on from there. @module */
 import { useEffect, useState } from "preact/hooks";
-import { type Answer, type AnswerRequest, call, type ClipInfo, follow, isFinal, type Suite } from "../../api.ts";
+import {
+  type Answer,
+  type AnswerRequest,
+  call,
+  type ClipInfo,
+  follow,
+  isFinal,
+  type Suite,
+} from "../../api.ts";
 import { go, linkTo } from "../../location.ts";
 import { AnswerCard } from "../../parts/answer-card.tsx";
 import { clipOf } from "../../parts/clip-of.ts";
@@ -166,7 +174,12 @@ export function Ask({ rest }: PageProps) {
                   <>
                     <button
                       type="button"
-                      onClick={() => void ask({ ...askedBefore(current), seed: Number(current.result?.settings.seed ?? 0) + 1 })}
+                      onClick={() =>
+                        void ask({
+                          ...askedBefore(current),
+                          seed: Number(current.result?.settings.seed ?? 0) + 1,
+                        })
+                      }
                     >
                       <Icon name="again" /> Another seed
                     </button>
@@ -192,8 +205,14 @@ export function Ask({ rest }: PageProps) {
                     <a class="button quiet" href={current.result!.files.json} target="_blank" rel="noopener">
                       <Icon name="braces" /> Settings
                     </a>
-                    <button type="button" class="quiet" aria-pressed={stars.includes(current.id)} onClick={() => star(current.id)}>
-                      <Icon name="star" filled={stars.includes(current.id)} /> {stars.includes(current.id) ? "Kept" : "Keep"}
+                    <button
+                      type="button"
+                      class="quiet"
+                      aria-pressed={stars.includes(current.id)}
+                      onClick={() => star(current.id)}
+                    >
+                      <Icon name="star" filled={stars.includes(current.id)} />{" "}
+                      {stars.includes(current.id) ? "Kept" : "Keep"}
                     </button>
                   </>
                 ) : (
@@ -220,7 +239,11 @@ export function Ask({ rest }: PageProps) {
               />
             )}
             {current && futures.length > 1 && (
-              <Fan futures={futures.slice(0, MAX_FAN)} current={current} onMore={(count) => void more(current, count)} />
+              <Fan
+                futures={futures.slice(0, MAX_FAN)}
+                current={current}
+                onMore={(count) => void more(current, count)}
+              />
             )}
           </>
         )}
@@ -233,7 +256,11 @@ export function Ask({ rest }: PageProps) {
                 .slice(0, 12)
                 .map((answer) => (
                   <li key={answer.id}>
-                    <AnswerCard answer={answer} isCurrent={answer.id === id} isKept={stars.includes(answer.id)} />
+                    <AnswerCard
+                      answer={answer}
+                      isCurrent={answer.id === id}
+                      isKept={stars.includes(answer.id)}
+                    />
                   </li>
                 ))}
             </ul>
@@ -247,7 +274,9 @@ export function Ask({ rest }: PageProps) {
 function Welcome({ hasClip }: { readonly hasClip: boolean }) {
   return (
     <div class="welcome">
-      <p class="big">{hasClip ? "Now ask, and watch the answer come." : "Pick a clip, ask, and watch the answer."}</p>
+      <p class="big">
+        {hasClip ? "Now ask, and watch the answer come." : "Pick a clip, ask, and watch the answer."}
+      </p>
       <ol class="stages">
         <li>
           <b>It thinks aloud</b>

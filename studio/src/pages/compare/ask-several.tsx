@@ -30,7 +30,9 @@ export function AskSeveral() {
   const [isBusy, setBusy] = useState(false);
   const choices = suites
     .filter(({ isReady }) => isReady)
-    .flatMap((suite) => (suite.systems ?? ["suite"]).map((system) => ({ suite, system, key: `${suite.name} ${system}` })));
+    .flatMap((suite) =>
+      (suite.systems ?? ["suite"]).map((system) => ({ suite, system, key: `${suite.name} ${system}` })),
+    );
 
   useEffect(() => {
     call<{ default: string; suites: Suite[] }>("GET", "/suites").then(
@@ -50,7 +52,8 @@ export function AskSeveral() {
       ({ answers }) => {
         const groups = new Map<string, Answer[]>();
         for (const answer of answers)
-          if (answer.group?.startsWith(GROUP_PREFIX)) groups.set(answer.group, [...(groups.get(answer.group) ?? []), answer]);
+          if (answer.group?.startsWith(GROUP_PREFIX))
+            groups.set(answer.group, [...(groups.get(answer.group) ?? []), answer]);
         setBefore(groups);
       },
       () => undefined,
@@ -101,7 +104,15 @@ export function AskSeveral() {
               {clip.isStill ? (
                 <img class="video" src={clip.content} alt={`The picture ${clip.name}`} />
               ) : (
-                <video class="video" src={clip.content} muted loop autoplay playsInline aria-label={`The clip ${clip.name}`} />
+                <video
+                  class="video"
+                  src={clip.content}
+                  muted
+                  loop
+                  autoplay
+                  playsInline
+                  aria-label={`The clip ${clip.name}`}
+                />
               )}
               <p class="row between">
                 <span class="muted clipname">{clip.name}</span>
@@ -124,7 +135,13 @@ export function AskSeveral() {
             {questions.length > 0 && (
               <p class="chips" role="group" aria-label="Questions to pick">
                 {questions.map((one) => (
-                  <button key={one} type="button" class="chip" aria-pressed={one === question} onClick={() => setQuestion(one)}>
+                  <button
+                    key={one}
+                    type="button"
+                    class="chip"
+                    aria-pressed={one === question}
+                    onClick={() => setQuestion(one)}
+                  >
                     {one}
                   </button>
                 ))}
@@ -137,7 +154,9 @@ export function AskSeveral() {
                   <input
                     type="checkbox"
                     checked={picks.includes(key)}
-                    onChange={() => setPicks(picks.includes(key) ? picks.filter((one) => one !== key) : [...picks, key])}
+                    onChange={() =>
+                      setPicks(picks.includes(key) ? picks.filter((one) => one !== key) : [...picks, key])
+                    }
                   />
                   <span>
                     <b>
@@ -151,9 +170,18 @@ export function AskSeveral() {
             </fieldset>
             <label>
               Seed, the same for all
-              <input type="number" min={0} value={seed} onInput={(event) => setSeed(event.currentTarget.value)} />
+              <input
+                type="number"
+                min={0}
+                value={seed}
+                onInput={(event) => setSeed(event.currentTarget.value)}
+              />
             </label>
-            <button type="submit" class="primary wide" disabled={isBusy || picks.length === 0 || question.trim() === ""}>
+            <button
+              type="submit"
+              class="primary wide"
+              disabled={isBusy || picks.length === 0 || question.trim() === ""}
+            >
               Ask {picks.length > 1 ? `all ${picks.length}` : ""}
             </button>
           </form>
@@ -172,7 +200,9 @@ export function AskSeveral() {
         {before.size === 0 ? (
           <div class="welcome">
             <p class="big">One clip, one question, several answers.</p>
-            <p class="muted">They play on one timeline, with what differs between them as numbers and as pictures.</p>
+            <p class="muted">
+              They play on one timeline, with what differs between them as numbers and as pictures.
+            </p>
           </div>
         ) : (
           <>
@@ -186,7 +216,16 @@ export function AskSeveral() {
                         .filter(({ result }) => result)
                         .slice(0, 4)
                         .map(({ id, result }) => (
-                          <video key={id} class="video" src={`${result!.files.answer[0]}#t=1.9`} muted playsInline preload="metadata" aria-hidden="true" tabIndex={-1} />
+                          <video
+                            key={id}
+                            class="video"
+                            src={`${result!.files.answer[0]}#t=1.9`}
+                            muted
+                            playsInline
+                            preload="metadata"
+                            aria-hidden="true"
+                            tabIndex={-1}
+                          />
                         ))}
                     </span>
                     <span>
@@ -207,5 +246,7 @@ export function AskSeveral() {
 
 /** Suite and way to answer. */
 export function nameOf({ request }: Answer): string {
-  return request.system && request.system !== "suite" ? `${request.suite} · ${request.system}` : request.suite;
+  return request.system && request.system !== "suite"
+    ? `${request.suite} · ${request.system}`
+    : request.suite;
 }

@@ -53,7 +53,9 @@ export function Comparison({ group }: { readonly group: string }) {
     void (async () => {
       for (const { id, result } of done) {
         if (frames[id] || !result) continue;
-        const read = await framesOf(result.files.answer[0]!, result.frameRateHz, gone.signal).catch(() => undefined);
+        const read = await framesOf(result.files.answer[0]!, result.frameRateHz, gone.signal).catch(
+          () => undefined,
+        );
         if (gone.signal.aborted) return;
         if (read) setFrames((before) => ({ ...before, [id]: read }));
       }
@@ -123,14 +125,22 @@ export function Comparison({ group }: { readonly group: string }) {
         columns={Math.min(answers.length + 1, 5)}
         label="Answers side by side"
         videos={[
-          { key: "input", title: "Your clip", url: input, state: input === undefined ? "waiting" : undefined },
+          {
+            key: "input",
+            title: "Your clip",
+            url: input,
+            state: input === undefined ? "waiting" : undefined,
+          },
           ...answers.map((answer) => {
             const own = frames[answer.id];
-            const canDiffer = isDifference && own && baseFrames && answer.id !== base && own.width === baseFrames.width;
+            const canDiffer =
+              isDifference && own && baseFrames && answer.id !== base && own.width === baseFrames.width;
             return {
               key: answer.id,
               title: nameOf(answer),
-              note: answer.result ? `${total(answer.result.timingsSecs).toFixed(1)} s` : (steps[answer.id] ?? answer.state),
+              note: answer.result
+                ? `${total(answer.result.timingsSecs).toFixed(1)} s`
+                : (steps[answer.id] ?? answer.state),
               url: answer.result?.files.answer[0],
               strip: isFinal(answer) ? undefined : strips[answer.id],
               state: isFinal(answer) && !answer.result ? answer.state : undefined,
@@ -141,10 +151,13 @@ export function Comparison({ group }: { readonly group: string }) {
                     <p class="small">{answer.error.message}</p>
                   ) : (
                     <p>
-                      {answer.result?.caption || (answer.result ? <span class="muted">no caption</span> : " ")}
+                      {answer.result?.caption ||
+                        (answer.result ? <span class="muted">no caption</span> : " ")}
                     </p>
                   )}
-                  {between.get(answer.id) && <Sparkline values={between.get(answer.id)!.byFrame} most={most} />}
+                  {between.get(answer.id) && (
+                    <Sparkline values={between.get(answer.id)!.byFrame} most={most} />
+                  )}
                 </div>
               ),
             };
@@ -163,10 +176,18 @@ export function Comparison({ group }: { readonly group: string }) {
                 <th scope="col" class="number">
                   Words
                 </th>
-                <th scope="col" class="number" title="Mean absolute difference of neighbouring frames, in levels of 255">
+                <th
+                  scope="col"
+                  class="number"
+                  title="Mean absolute difference of neighbouring frames, in levels of 255"
+                >
                   Motion
                 </th>
-                <th scope="col" class="number" title="Mean absolute difference from the chosen answer, in levels of 255">
+                <th
+                  scope="col"
+                  class="number"
+                  title="Mean absolute difference from the chosen answer, in levels of 255"
+                >
                   Difference
                 </th>
                 <th scope="col" class="number" title="Peak signal-to-noise ratio against the chosen answer">
@@ -188,9 +209,17 @@ export function Comparison({ group }: { readonly group: string }) {
                     <td class="number">{total(answer.result!.timingsSecs).toFixed(1)}</td>
                     <td class="number">{answer.request.system === "extension" ? "–" : words}</td>
                     <td class="number">{own ? motion(own).toFixed(2) : "…"}</td>
-                    <td class="number">{answer.id === base ? "–" : apart ? apart.meanLevels.toFixed(2) : "…"}</td>
                     <td class="number">
-                      {answer.id === base ? "–" : apart ? (Number.isFinite(apart.psnrDb) ? `${apart.psnrDb.toFixed(1)} dB` : "equal") : "…"}
+                      {answer.id === base ? "–" : apart ? apart.meanLevels.toFixed(2) : "…"}
+                    </td>
+                    <td class="number">
+                      {answer.id === base
+                        ? "–"
+                        : apart
+                          ? Number.isFinite(apart.psnrDb)
+                            ? `${apart.psnrDb.toFixed(1)} dB`
+                            : "equal"
+                          : "…"}
                     </td>
                     <td>
                       <a {...linkTo(`/ask/${answer.id}`)}>
@@ -228,9 +257,17 @@ export function Comparison({ group }: { readonly group: string }) {
 
 /** How far apart two clips are, frame by frame. */
 function Sparkline({ values, most }: { readonly values: readonly number[]; readonly most: number }) {
-  const points = values.map((value, i) => `${(i / Math.max(1, values.length - 1)) * 100},${24 - (value / most) * 22}`);
+  const points = values.map(
+    (value, i) => `${(i / Math.max(1, values.length - 1)) * 100},${24 - (value / most) * 22}`,
+  );
   return (
-    <svg class="spark" viewBox="0 0 100 26" preserveAspectRatio="none" role="img" aria-label={`Difference by frame, at most ${Math.max(...values).toFixed(1)} levels`}>
+    <svg
+      class="spark"
+      viewBox="0 0 100 26"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={`Difference by frame, at most ${Math.max(...values).toFixed(1)} levels`}
+    >
       <polyline points={points.join(" ")} vector-effect="non-scaling-stroke" />
     </svg>
   );

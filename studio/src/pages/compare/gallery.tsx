@@ -12,7 +12,18 @@ const PICTURE_FRAMES = 17;
 const PICTURE_RATE_HZ = 8;
 
 /** What is looked at first. */
-const HEADLINES = ["videoEventAccuracy", "captionEventAccuracy", "identityAccuracy", "clipV", "clipT", "rougeL", "fvd", "videoPsnrDb", "videoSsim", "motionEnergy"];
+const HEADLINES = [
+  "videoEventAccuracy",
+  "captionEventAccuracy",
+  "identityAccuracy",
+  "clipV",
+  "clipT",
+  "rougeL",
+  "fvd",
+  "videoPsnrDb",
+  "videoSsim",
+  "motionEnergy",
+];
 
 /** Shares that a sample has or has not: what can fail. */
 const FAILURES: Readonly<Record<string, string>> = {
@@ -40,8 +51,12 @@ export function Gallery({ name }: { readonly name: string }) {
   const [found, setFound] = useState<SamplePage>();
   const [error, setError] = useState<unknown>();
   const [group, setGroup] = useState("all");
-  const filters = ["family", "kind", "metric", "order", "failure", "page"].map((one) => [one, query.get(one) ?? ""] as const);
-  const asked = new URLSearchParams(filters.filter(([, value]) => value !== "").map(([one, value]) => [one, value])).toString();
+  const filters = ["family", "kind", "metric", "order", "failure", "page"].map(
+    (one) => [one, query.get(one) ?? ""] as const,
+  );
+  const asked = new URLSearchParams(
+    filters.filter(([, value]) => value !== "").map(([one, value]) => [one, value]),
+  ).toString();
   const path = `/reports/${name.split("/").map(encodeURIComponent).join("/")}`;
 
   useEffect(() => {
@@ -61,7 +76,8 @@ export function Gallery({ name }: { readonly name: string }) {
   if (error !== undefined) return <Failure error={error} />;
   if (!report) return <p class="muted">Opening the report …</p>;
   const families = Object.keys(report.families).sort();
-  const of = (system: Report["systems"][number]) => (group in system.metrics ? system.metrics[group] : system.families[group]) ?? {};
+  const of = (system: Report["systems"][number]) =>
+    (group in system.metrics ? system.metrics[group] : system.families[group]) ?? {};
   const shown = HEADLINES.filter((metric) => report.systems.some((system) => of(system)[metric]));
   const metrics = found?.metrics ?? [];
   const page = Number(query.get("page") ?? 0);
@@ -73,7 +89,8 @@ export function Gallery({ name }: { readonly name: string }) {
           <div>
             <h2 class="flush">{name}</h2>
             <p class="muted small">
-              {report.suite.name} {report.suite.version} · {report.data.evaluated} of {report.data.count} samples
+              {report.suite.name} {report.suite.version} · {report.data.evaluated} of {report.data.count}{" "}
+              samples
               {report.data.isHeldOut ? ", never seen in training" : ""}
             </p>
           </div>
@@ -125,7 +142,10 @@ export function Gallery({ name }: { readonly name: string }) {
         <div class="toolbar">
           <label class="inline">
             Family
-            <select value={query.get("family") ?? ""} onChange={(event) => filter("family", event.currentTarget.value)}>
+            <select
+              value={query.get("family") ?? ""}
+              onChange={(event) => filter("family", event.currentTarget.value)}
+            >
               <option value="">all</option>
               {families.map((one) => (
                 <option key={one}>{one}</option>
@@ -134,7 +154,10 @@ export function Gallery({ name }: { readonly name: string }) {
           </label>
           <label class="inline">
             Sort by
-            <select value={query.get("metric") ?? ""} onChange={(event) => filter("metric", event.currentTarget.value)}>
+            <select
+              value={query.get("metric") ?? ""}
+              onChange={(event) => filter("metric", event.currentTarget.value)}
+            >
               <option value="">order of the data</option>
               {metrics.map((one) => (
                 <option key={one} value={one}>
@@ -146,7 +169,10 @@ export function Gallery({ name }: { readonly name: string }) {
           {query.get("metric") && (
             <label class="inline">
               <span class="sr">Order</span>
-              <select value={query.get("order") ?? "up"} onChange={(event) => filter("order", event.currentTarget.value)}>
+              <select
+                value={query.get("order") ?? "up"}
+                onChange={(event) => filter("order", event.currentTarget.value)}
+              >
                 <option value="up">lowest first</option>
                 <option value="down">highest first</option>
               </select>
@@ -154,7 +180,10 @@ export function Gallery({ name }: { readonly name: string }) {
           )}
           <label class="inline">
             Show
-            <select value={query.get("failure") ?? ""} onChange={(event) => filter("failure", event.currentTarget.value)}>
+            <select
+              value={query.get("failure") ?? ""}
+              onChange={(event) => filter("failure", event.currentTarget.value)}
+            >
               {Object.entries(KINDS_OF_FAILURE).map(([one, text]) => (
                 <option key={one} value={one}>
                   {text}
@@ -172,7 +201,10 @@ export function Gallery({ name }: { readonly name: string }) {
           <div class="welcome">
             <p class="big">Nothing fails these filters.</p>
             <p>
-              <button type="button" onClick={() => change({ family: "", metric: "", failure: "", kind: "", page: "" })}>
+              <button
+                type="button"
+                onClick={() => change({ family: "", metric: "", failure: "", kind: "", page: "" })}
+              >
                 Show all samples
               </button>
             </p>
@@ -194,7 +226,11 @@ export function Gallery({ name }: { readonly name: string }) {
             <span class="muted">
               {page + 1} of {found.pages}
             </span>
-            <button type="button" disabled={page + 1 >= found.pages} onClick={() => change({ page: String(page + 1) })}>
+            <button
+              type="button"
+              disabled={page + 1 >= found.pages}
+              onClick={() => change({ page: String(page + 1) })}
+            >
               More <Icon name="on" />
             </button>
           </nav>
@@ -211,7 +247,9 @@ export function Gallery({ name }: { readonly name: string }) {
 function tilesOf(sample: ReportSample, metric: string) {
   const kept = sample.parts.filter(({ picture }) => picture !== undefined);
   const caption = sample.parts.find(({ part }) => part === "caption");
-  const failed = Object.entries(FAILURES).filter(([one]) => sample.parts.some(({ values }) => values[one] === 0));
+  const failed = Object.entries(FAILURES).filter(([one]) =>
+    sample.parts.some(({ values }) => values[one] === 0),
+  );
   return (kept.length > 0 ? kept : sample.parts.slice(0, 1)).map(({ part, picture, texts }) => {
     const value = sample.parts.map(({ values }) => values[metric]).find((one) => one !== undefined);
     return {

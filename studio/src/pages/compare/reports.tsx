@@ -21,8 +21,8 @@ export function Reports() {
       <div class="welcome">
         <p class="big">No evaluation reports yet.</p>
         <p class="muted">
-          <code>vans evaluate --data DIR --out out/report</code> makes one; start the server with <code>--reports DIR</code> to
-          read them from elsewhere.
+          <code>vans evaluate --data DIR --out out/report</code> makes one; start the server with{" "}
+          <code>--reports DIR</code> to read them from elsewhere.
         </p>
       </div>
     );

@@ -54,9 +54,10 @@ export function makeApp(options: AppOptions): Hono {
   });
   app.onError((error, context) => {
     const status = statusOf(error);
-    if (status === 500) console.error(error);
+    // Clients that go away in the middle of a body are nobody's fault here.
+    if (status === 500 && !context.req.raw.signal.aborted) console.error(error);
     const headers = error instanceof HttpError ? error.headers : {};
-    return context.json({ error: errorBody(error) }, status as 500, headers);
+    return context.json({ error: errorBody(error, config.data) }, status as 500, headers);
   });
   app.notFound((context) =>
     context.json(

@@ -47,21 +47,29 @@ export function statusOf(error: unknown): number {
   return STATUS_OF.find(([pattern]) => pattern.test(error.code))?.[1] ?? 500;
 }
 
-/** An error as clients see it; of unknown ones the message stays in the log. */
-export function errorBody(error: unknown): ErrorBody {
+/**
+ * An error as clients see it; of unknown ones the message stays in the log. Where the server keeps things is its own affair:
+ * of paths below `folder` only the file's name is told.
+ */
+export function errorBody(error: unknown, folder: string): ErrorBody {
   if (!isVansError(error))
     return {
       code: "VANS_SERVE_INTERNAL",
       message: "the server could not do this",
       fix: "the server's log says more; please report it",
     };
+  const told = (text: string): string =>
+    text
+      .split(folder)
+      .map((part, i) => (i === 0 ? part : part.replace(/^(\/[\w.-]+)*\/([\w.-]+)/, "$2")))
+      .join("");
   const { asked, found, why, fix } = error.details;
   return {
     code: error.code,
-    message: error.message.split("\n")[0]!,
-    ...(asked !== undefined && { asked }),
-    ...(found !== undefined && { found }),
-    ...(why !== undefined && { why }),
-    ...(fix !== undefined && { fix }),
+    message: told(error.message.split("\n")[0]!),
+    ...(asked !== undefined && { asked: told(asked) }),
+    ...(found !== undefined && { found: told(found) }),
+    ...(why !== undefined && { why: told(why) }),
+    ...(fix !== undefined && { fix: told(fix) }),
   };
 }

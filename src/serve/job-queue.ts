@@ -28,6 +28,8 @@ export interface JobRunner {
 export interface JobQueueOptions {
   readonly store: JobStore;
   readonly events: EventLog;
+  /** Where the server keeps its things; errors do not tell. */
+  readonly folder: string;
   /** Told of every job that ended, with its seconds. */
   onEnd?(kind: JobKind, state: string, secs: number): void;
 }
@@ -126,7 +128,7 @@ export class JobQueue {
       if (this.#isClosing && (stop.signal.aborted || isLost)) store.requeue(job.id);
       else if (stop.signal.aborted) store.finish(job.id, "cancelled");
       else if (isLost && job.attempts < MOST_ATTEMPTS) store.requeue(job.id);
-      else store.finish(job.id, "failed", { error: errorBody(error) });
+      else store.finish(job.id, "failed", { error: errorBody(error, this.#options.folder) });
       if (!isVansError(error) && !stop.signal.aborted) console.error(error);
     } finally {
       this.#stops.delete(job.id);

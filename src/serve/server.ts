@@ -61,6 +61,7 @@ export async function startServer(options: ServeOptions = {}): Promise<RunningSe
     const queue = new JobQueue({
       store,
       events,
+      folder: config.data,
       onEnd: (kind, state, secs) => metrics.job(kind, state, secs),
     });
     const answers = new Answers({

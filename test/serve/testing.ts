@@ -159,11 +159,15 @@ export async function serverProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly child: ChildProcess; readonly url: string; ended(): Promise<number | null> }> {
-  const child = spawn(process.execPath, ["--import", "tsx", "src/cli/main.ts", "serve", "--port", "0", ...args], {
-    cwd: PACKAGE,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    process.execPath,
+    ["--import", "tsx", "src/cli/main.ts", "serve", "--port", "0", ...args],
+    {
+      cwd: PACKAGE,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const end = new Promise<number | null>((done) => child.once("exit", done));
   const url = await new Promise<string>((done, fail) => {
     let text = "";

@@ -28,8 +28,18 @@ export function serveCommand() {
     .option("--datasets <dir>", "folder of datasets", "out")
     .option("--max-upload <MB>", "largest upload", decimalNumber(0), 200)
     .option("--max-clip <secs>", "longest clip", decimalNumber(0), 600)
+    .option(
+      "--max-jobs <n>",
+      "unfinished jobs a client may have (default: 256 on loopback, else 32)",
+      wholeNumber(1, 1e6),
+    )
+    .option(
+      "--max-writes <n>",
+      "writing requests a client may make a minute (default: 2400 on loopback, else 240)",
+      wholeNumber(1, 1e6),
+    )
     .addHelpText("after", HELP)
-    .action(async ({ maxUpload, maxClip, ...options }) => {
+    .action(async ({ maxUpload, maxClip, maxJobs, maxWrites, ...options }) => {
       const { startServer, isLoopback } = await import("../serve/index.ts");
       const tokens = (process.env["VANS_SERVE_TOKENS"] ?? "").split(",").filter((token) => token !== "");
       const server = await startServer({
@@ -37,6 +47,8 @@ export function serveCommand() {
         tokens,
         maxUploadBytes: maxUpload * 1e6,
         maxClipSecs: maxClip,
+        maxClientJobs: maxJobs,
+        maxWritesPerMinute: maxWrites,
       });
       console.log(`Studio: ${server.url}/ask\nAPI:    ${server.url}/docs\nData:   ${server.config.data}`);
       if (!isLoopback(server.config.host) && tokens.length === 0)

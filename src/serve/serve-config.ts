@@ -32,9 +32,9 @@ export interface ServeOptions {
   readonly maxClipSecs?: number | undefined;
   /** Most pixels of a frame. Default 4096 x 2304. */
   readonly maxPixels?: number | undefined;
-  /** Unfinished answers and evaluations a client may have. Default 32. */
+  /** Unfinished answers and evaluations a client may have. Default 256 on an address that only this machine reaches, else 32. */
   readonly maxClientJobs?: number | undefined;
-  /** Writing requests a client may make a minute. Default 240. */
+  /** Writing requests a client may make a minute. Default 2400 on an address that only this machine reaches, else 240. */
   readonly maxWritesPerMinute?: number | undefined;
   /** Seconds that a request may take to arrive. Default 600. */
   readonly requestSecs?: number | undefined;
@@ -49,9 +49,12 @@ export type ServeConfig = {
 
 /** Fills in defaults. @throws `VANS_SERVE_CONFIG` */
 export function serveConfig(options: ServeOptions = {}): ServeConfig {
+  const host = options.host ?? "127.0.0.1";
+  // Without a network between, all clients are one person's.
+  const isOwn = isLoopback(host);
   const config: ServeConfig = {
     port: options.port ?? 4280,
-    host: options.host ?? "127.0.0.1",
+    host,
     suite: options.suite ?? "playroom",
     workers: options.workers ?? Math.max(1, Math.floor(availableParallelism() / 2)),
     data: resolve(options.data ?? "vans-data"),
@@ -62,8 +65,8 @@ export function serveConfig(options: ServeOptions = {}): ServeConfig {
     maxUploadBytes: options.maxUploadBytes ?? 200e6,
     maxClipSecs: options.maxClipSecs ?? 600,
     maxPixels: options.maxPixels ?? 4096 * 2304,
-    maxClientJobs: options.maxClientJobs ?? 32,
-    maxWritesPerMinute: options.maxWritesPerMinute ?? 240,
+    maxClientJobs: options.maxClientJobs ?? (isOwn ? 256 : 32),
+    maxWritesPerMinute: options.maxWritesPerMinute ?? (isOwn ? 2400 : 240),
     requestSecs: options.requestSecs ?? 600,
     graceSecs: options.graceSecs ?? 20,
   };

@@ -2,6 +2,8 @@
  * The thread's side of `task-thread.ts`.
  * @module
  */
+import { readlinkSync } from "node:fs";
+import { setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { internalError } from "../base/errors.ts";
 import { sentError } from "./sent-error.ts";
@@ -21,6 +23,7 @@ export function serveTasks<Task, Told, Result>(
   run: (task: Task, tools: TaskTools<Told>) => Promise<Result>,
 ): void {
   if (!parentPort) throw internalError("this module is started as a thread only");
+  standBack();
   const port = parentPort;
   const stops = new Map<number, AbortController>();
   const send = (reply: ThreadReply): void => port.postMessage(reply);
@@ -40,4 +43,20 @@ export function serveTasks<Task, Told, Result>(
       )
       .finally(() => stops.delete(id));
   });
+}
+
+/** How much less than the server's own thread the others count where all want the same cores. */
+const NICENESS = 5;
+
+/**
+ * The server's own thread has little to do and must do it at once: this thread, and those that it starts from now on, let it
+ * go first. Linux tells threads apart; elsewhere all stay equal.
+ */
+function standBack(): void {
+  if (process.platform !== "linux") return;
+  try {
+    setPriority(Number(readlinkSync("/proc/thread-self").split("/").at(-1)), NICENESS);
+  } catch {
+    // Where /proc is not there or the system does not allow it, it goes without.
+  }
 }

@@ -2,6 +2,7 @@
  * A server: everything put together, started and stopped.
  * @module
  */
+import { setMaxListeners } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -52,6 +53,8 @@ export async function startServer(options: ServeOptions = {}): Promise<RunningSe
   const store = new JobStore(config.data);
   const metrics = new ServerMetrics(() => store);
   const closing = new AbortController();
+  // Every open stream of events listens.
+  setMaxListeners(0, closing.signal);
   const hooks: (() => Promise<void> | void)[] = [];
   try {
     const events = new EventLog((job) => join(config.data, "answers", job, "events.ndjson"));

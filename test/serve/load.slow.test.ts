@@ -1,24 +1,23 @@
 /** Fifty clients at once: no answer is lost, none is mixed up, and the server stays awake. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { RunningServer } from "../../src/serve/index.ts";
-import { type Client, percentile99, type TestAnswer, testFolder, testServer } from "./testing.ts";
 
-let home: Awaited<ReturnType<typeof testFolder>>;
-let server: RunningServer;
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Client, percentile99, serverProcess, type TestAnswer } from "./testing.ts";
+
+let folder: string;
+let server: Awaited<ReturnType<typeof serverProcess>>;
 let client: Client;
 beforeAll(async () => {
-  home = await testFolder();
-  ({ server, client } = await testServer({
-    ...home,
-    suite: "playroom",
-    workers: 2,
-    maxClientJobs: 1000,
-    maxWritesPerMinute: 10_000,
-  }));
+  folder = await mkdtemp(join(tmpdir(), "vans-load-"));
+  server = await serverProcess(["--workers", "2", "--data", folder, "--max-jobs", "1000"]);
+  client = new Client(server.url);
 });
 afterAll(async () => {
-  await server?.close();
-  await home?.remove();
+  server?.child.kill("SIGTERM");
+  await server?.ended();
+  await rm(folder, { recursive: true, force: true });
 });
 
 const CLIENTS = 50;

@@ -450,7 +450,7 @@ function vaeStage(suite: Suite, tables: Tables, size: Size, stage: "vae-encode" 
     stage,
     // The clip and its blend, a tile's frames twice; kept frames once from the chunk before, once for the next (and a
     // third time in the chunk's own peak, as its outputs) and once until the first chunk's are collected.
-    anonymousBytes: 2 * clip + 2 * tileClip + 3 * kept + CHUNK_SLACK * (chunk.peakBytes),
+    anonymousBytes: 2 * clip + 2 * tileClip + 3 * kept + CHUNK_SLACK * chunk.peakBytes,
     mappedBytes: tableBytes(table),
     flops: chunk.flops * chunks * tiles.length,
   };

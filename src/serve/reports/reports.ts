@@ -92,6 +92,11 @@ export class Reports {
     return checked.data;
   }
 
+  /** All samples. @throws a 404 */
+  async samples(name: string): Promise<readonly ReportSample[]> {
+    return this.#samplesOf(name, await this.folder(name));
+  }
+
   /** Samples that fit, a page of them. */
   async find(name: string, query: z.infer<typeof reportQuerySchema>) {
     const all = await this.#samplesOf(name, await this.folder(name));

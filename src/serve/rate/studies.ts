@@ -70,7 +70,7 @@ export class Studies {
       seed,
       items: items.map(({ question, systems }) => ({
         question,
-        systems: systems.map(({ name, source, caption }) => ({ name, source, caption })),
+        systems: systems.map(({ place: _place, ...rest }) => rest),
       })),
     };
     const folder = join(this.#folder, id);

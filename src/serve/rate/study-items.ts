@@ -9,7 +9,7 @@ import { fold, keyFromSeed, permutation } from "../../base/keys.ts";
 import { PICTURES_FOLDER, readPicture } from "../../evaluate/pictures.ts";
 import { SYSTEM_NAMES, SYSTEMS } from "../../evaluate/systems.ts";
 import { writeMp4 } from "../../media/index.ts";
-import { sampleForSeed } from "../../world/index.ts";
+import { sampleForSeed, WORLD_FRAME_RATE_HZ } from "../../world/index.ts";
 import { HttpError, notFound } from "../http-error.ts";
 import type { ReportSample, Reports } from "../reports/reports.ts";
 import type { ServerContext } from "../server-context.ts";
@@ -68,6 +68,7 @@ export interface PlannedSystem {
   readonly name: string;
   readonly source: string;
   readonly caption: string;
+  readonly frameRateHz?: number;
   /** Puts the answer and its input where the study wants them. */
   place(answerPath: string, inputPath: string): Promise<void>;
 }
@@ -118,8 +119,13 @@ function plannedAnswer(server: ServerContext, name: string, id: string): Planned
       asked: id,
       found: `it is ${job.state}`,
     });
-  const { caption = "", files } = (job.result ?? {}) as {
+  const {
+    caption = "",
+    files,
+    frameRateHz,
+  } = (job.result ?? {}) as {
     caption?: string;
+    frameRateHz?: number;
     files?: { answer?: readonly string[] };
   };
   const folder = join(server.config.data, "answers", id);
@@ -128,6 +134,7 @@ function plannedAnswer(server: ServerContext, name: string, id: string): Planned
     name,
     source: `answer:${id}`,
     caption,
+    ...(frameRateHz !== undefined && { frameRateHz }),
     place: async (answerPath, inputPath) => {
       await copyFile(join(folder, video), answerPath);
       await copyFile(join(folder, "input.mp4"), inputPath);
@@ -178,6 +185,7 @@ export async function reportedItems(
       name,
       source: `${source}:${id}`,
       caption: captionOf(samples.get(id)!, caption ?? video),
+      frameRateHz: WORLD_FRAME_RATE_HZ,
       place: async (answerPath: string, inputPath: string) => {
         const clip = await readPicture(folder, id, video);
         if (!clip) throw notFound("video", `${id} of ${name}`);
@@ -189,6 +197,7 @@ export async function reportedItems(
       name: TRUTH,
       source: `world:${id}`,
       caption: sample.caption,
+      frameRateHz: WORLD_FRAME_RATE_HZ,
       place: async (answerPath: string, inputPath: string) => {
         await writeMp4(answerPath, sample.output);
         await placeInput(inputPath);

@@ -36,7 +36,14 @@ export const studySchema = z.object({
   items: z.array(
     z.object({
       question: z.string(),
-      systems: z.array(z.object({ name: z.string(), source: z.string(), caption: z.string() })),
+      systems: z.array(
+        z.object({
+          name: z.string(),
+          source: z.string(),
+          caption: z.string(),
+          frameRateHz: z.number().positive().optional(),
+        }),
+      ),
     }),
   ),
 });

@@ -1,6 +1,6 @@
 /** Where a clip comes from: a drop, a file, the camera, or what comes with the studio. @module */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { call, type ClipInfo, type Example, upload } from "../api.ts";
+import { type ClipInfo, call, type Example, upload } from "../api.ts";
 import { Failure } from "./failure.tsx";
 import { Icon } from "./icons.tsx";
 

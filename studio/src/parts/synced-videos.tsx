@@ -1,9 +1,9 @@
 /** Several clips on one timeline: they play, stop and are scrubbed together. @module */
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { PreviewStrip } from "../api.ts";
 import { drawDifference, type Frames } from "./frames.ts";
 import { Icon } from "./icons.tsx";
-import type { PreviewStrip } from "../api.ts";
 import { StripPlayer } from "./strip-player.tsx";
 
 export interface SyncedVideo {
@@ -34,12 +34,16 @@ export function SyncedVideos({
   frameRateHz,
   columns = 4,
   label = "Clips side by side",
+  replays = 0,
 }: {
   readonly videos: readonly SyncedVideo[];
   readonly frameRateHz: number;
   readonly columns?: number;
   readonly label?: string;
+  /** Each higher number plays all from the start. */
+  readonly replays?: number;
 }) {
+  const replayed = useRef(replays);
   const elements = useRef(new Map<string, HTMLVideoElement>());
   const [time, setTime] = useState(0);
   const [length, setLength] = useState(1);
@@ -68,7 +72,8 @@ export function SyncedVideos({
     if (!isPlaying) return;
     let handle = 0;
     let last = performance.now();
-    let at = time >= length ? 0 : time;
+    let at = time >= length || replayed.current !== replays ? 0 : time;
+    replayed.current = replays;
     const tick = (now: number): void => {
       at += ((now - last) / 1000) * speed;
       last = now;
@@ -78,7 +83,10 @@ export function SyncedVideos({
     };
     handle = requestAnimationFrame(tick);
     return () => cancelAnimationFrame(handle);
-  }, [isPlaying, length, speed, frameRateHz]);
+  }, [isPlaying, length, speed, frameRateHz, replays]);
+  useEffect(() => {
+    if (replays > 0) setPlaying(true);
+  }, [replays]);
 
   const step = (frames: number): void => {
     setPlaying(false);

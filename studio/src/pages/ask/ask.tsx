@@ -3,8 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import {
   type Answer,
   type AnswerRequest,
-  call,
   type ClipInfo,
+  call,
   follow,
   isFinal,
   type Suite,

@@ -1,9 +1,9 @@
 /** The same question to several systems. @module */
 import { useEffect, useState } from "preact/hooks";
-import { type Answer, call, type ClipInfo, type Suite } from "../../api.ts";
+import { type Answer, type ClipInfo, call, type Suite } from "../../api.ts";
 import { go, linkTo, useQuery } from "../../location.ts";
-import { ClipPicker } from "../../parts/clip-picker.tsx";
 import { clipOf } from "../../parts/clip-of.ts";
+import { ClipPicker } from "../../parts/clip-picker.tsx";
 import { Failure } from "../../parts/failure.tsx";
 import { Icon } from "../../parts/icons.tsx";
 

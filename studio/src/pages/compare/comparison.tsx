@@ -1,5 +1,6 @@
 /** Answers of several systems to one question on one timeline, with what differs. @module */
 import { useEffect, useState } from "preact/hooks";
+import type { PreviewStrip } from "../../api.ts";
 import { type Answer, call, follow, isFinal } from "../../api.ts";
 import { linkTo } from "../../location.ts";
 import { Failure } from "../../parts/failure.tsx";
@@ -7,7 +8,6 @@ import { difference, type Frames, framesOf, motion } from "../../parts/frames.ts
 import { Icon } from "../../parts/icons.tsx";
 import { total } from "../../parts/live-answer.tsx";
 import { SyncedVideos } from "../../parts/synced-videos.tsx";
-import type { PreviewStrip } from "../../api.ts";
 import { nameOf } from "./ask-several.tsx";
 
 export function Comparison({ group }: { readonly group: string }) {
@@ -113,6 +113,9 @@ export function Comparison({ group }: { readonly group: string }) {
               ))}
             </select>
           </label>
+          <a class="button small" {...linkTo(`/rate?group=${encodeURIComponent(group)}`)}>
+            <Icon name="star" /> Rate blind
+          </a>
           {isDifference && (
             <span class="legend muted small">
               equal <span class="ramp" aria-hidden="true" /> different
@@ -250,6 +253,11 @@ export function Comparison({ group }: { readonly group: string }) {
         <a class="button" {...linkTo(`/compare?from=${first.id}`)}>
           <Icon name="again" /> Ask another way
         </a>
+        {done.length > 0 && (
+          <a class="button" {...linkTo(`/rate?group=${encodeURIComponent(group)}`)}>
+            <Icon name="star" /> Rate blind
+          </a>
+        )}
       </p>
     </article>
   );

@@ -1,0 +1,129 @@
+/** What a study says: means with intervals, and how far raters agree. @module */
+import { useEffect, useState } from "preact/hooks";
+import { call } from "../../api.ts";
+import { Failure } from "../../parts/failure.tsx";
+import { Icon } from "../../parts/icons.tsx";
+import { CRITERION_NAMES, type CriterionName, type StudyResults } from "./study-api.ts";
+
+const TITLES: Readonly<Record<CriterionName, string>> = {
+  semantic: "Semantic correctness",
+  visual: "Visual consistency",
+  overall: "Overall",
+};
+
+export function Results({ id }: { readonly id: string }) {
+  const [results, setResults] = useState<StudyResults>();
+  const [error, setError] = useState<unknown>();
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    call<StudyResults>("GET", `/studies/${id}`).then(setResults, (failure: unknown) => setError(failure));
+  }, [id]);
+  if (error !== undefined) return <Failure error={error} />;
+  if (!results) return <p class="muted">Adding up …</p>;
+  const { summary } = results;
+  if (summary.ratings === 0)
+    return (
+      <div class="welcome">
+        <p class="big">Nobody has rated yet.</p>
+        <p class="muted">Send others the address of the tab “Rate”.</p>
+      </div>
+    );
+  if (!isOpen)
+    return (
+      <div class="welcome">
+        <p class="big">The results tell who made which answers.</p>
+        <p class="muted">Who still wants to rate should not look.</p>
+        <button type="button" class="primary" onClick={() => setOpen(true)}>
+          Show the results
+        </button>
+      </div>
+    );
+  return (
+    <div class="answer">
+      <div class="asked">
+        <h2>{results.name}</h2>
+        <p class="muted facts">
+          {summary.raters} raters · {summary.ratings} of {results.trials * summary.raters} ratings
+        </p>
+      </div>
+      {CRITERION_NAMES.map((name) => (
+        <section key={name} aria-label={TITLES[name]}>
+          <h3>{TITLES[name]}</h3>
+          <div class="scroll" tabIndex={0} role="region" aria-label={`${TITLES[name]} by system`}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">System</th>
+                  <th scope="col" class="whisker-head">
+                    1 to 5, with 95 % interval
+                  </th>
+                  <th scope="col" class="number">
+                    Mean
+                  </th>
+                  <th scope="col" class="number">
+                    Interval
+                  </th>
+                  <th scope="col" class="number">
+                    Ratings
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {summary.systems.map(({ name: system, means, ratings }) => {
+                  const mean = means?.[name];
+                  return (
+                    <tr key={system}>
+                      <th scope="row">{system}</th>
+                      <td>{mean && <Whisker {...mean} />}</td>
+                      <td class="number">{mean ? mean.value.toFixed(2) : "–"}</td>
+                      <td class="number">
+                        {mean ? `${mean.low.toFixed(2)} – ${mean.high.toFixed(2)}` : "–"}
+                      </td>
+                      <td class="number">{ratings}</td>
+                    </tr>
+                  );
+                })}
+              </tbody>
+            </table>
+          </div>
+          <p class="muted small">
+            Agreement (Krippendorff's alpha):{" "}
+            {summary.agreement[name] === null
+              ? "needs two raters of one video, and marks that differ"
+              : summary.agreement[name].toFixed(2)}
+          </p>
+        </section>
+      ))}
+      <div class="row actions">
+        <a class="button" href={`/api/v1/studies/${id}/export.csv`} download>
+          <Icon name="download" /> CSV
+        </a>
+        <a class="button" href={`/api/v1/studies/${id}/export.json`} download>
+          <Icon name="download" /> JSON
+        </a>
+      </div>
+    </div>
+  );
+}
+
+/** A mean with its interval on the scale; the numbers stand beside it. */
+function Whisker({
+  value,
+  low,
+  high,
+}: {
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}) {
+  const at = (mark: number): number => ((mark - 1) / 4) * 200 + 4;
+  return (
+    <svg class="whisker" viewBox="0 0 208 20" aria-hidden="true" focusable="false">
+      {[1, 2, 3, 4, 5].map((mark) => (
+        <line key={mark} class="tick" x1={at(mark)} x2={at(mark)} y1="4" y2="16" />
+      ))}
+      <line class="span" x1={at(low)} x2={at(high)} y1="10" y2="10" />
+      <circle cx={at(value)} cy="10" r="4.5" />
+    </svg>
+  );
+}

@@ -1,0 +1,156 @@
+/** The studies that there are, and how one is made. @module */
+import { useEffect, useState } from "preact/hooks";
+import { type Answer, call } from "../../api.ts";
+import { go, linkTo, useQuery } from "../../location.ts";
+import { Failure } from "../../parts/failure.tsx";
+import { Icon } from "../../parts/icons.tsx";
+import type { ListedStudy } from "./study-api.ts";
+
+/** Answers to one question that were asked for together. */
+interface Group {
+  readonly name: string;
+  readonly question: string;
+  readonly count: number;
+}
+
+export function Studies() {
+  const [query] = useQuery();
+  const [studies, setStudies] = useState<readonly ListedStudy[]>();
+  const [groups, setGroups] = useState<readonly Group[]>([]);
+  const [answers, setAnswers] = useState(0);
+  const [name, setName] = useState("");
+  const [group, setGroup] = useState(query.get("group") ?? "");
+  const [error, setError] = useState<unknown>();
+  const [isBusy, setBusy] = useState(false);
+
+  const load = (): void => {
+    call<{ studies: ListedStudy[] }>("GET", "/studies").then(
+      (found) => setStudies(found.studies),
+      (failure: unknown) => setError(failure),
+    );
+  };
+  useEffect(() => {
+    load();
+    call<{ answers: Answer[] }>("GET", "/answers?state=done&limit=200").then(
+      (found) => {
+        const byName = new Map<string, Group>();
+        for (const answer of found.answers)
+          if (answer.group !== null)
+            byName.set(answer.group, {
+              name: answer.group,
+              question: answer.request.question,
+              count: (byName.get(answer.group)?.count ?? 0) + 1,
+            });
+        setGroups([...byName.values()].filter(({ count }) => count > 1));
+        setAnswers(found.answers.length);
+      },
+      () => undefined,
+    );
+  }, []);
+
+  const make = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    setError(undefined);
+    try {
+      const made = await call<ListedStudy>("POST", "/studies", {
+        name: name.trim(),
+        // Another order for another study.
+        seed: crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1,
+        fromAnswers: group === "" ? {} : { group },
+      });
+      go(`/rate/${made.id}`);
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  const remove = async (study: ListedStudy): Promise<void> => {
+    if (!confirm(`Delete “${study.name}” with its ${study.ratings} ratings?`)) return;
+    await call("DELETE", `/studies/${study.id}`).catch((failure: unknown) => setError(failure));
+    load();
+  };
+  return (
+    <div class="ask">
+      <section class="side" aria-labelledby="new-study">
+        <h2 id="new-study">New study</h2>
+        <form class="composer" onSubmit={(event) => void make(event)}>
+          <label>
+            Name
+            <input
+              required
+              maxLength={100}
+              value={name}
+              placeholder="pilot with three raters"
+              onInput={(event) => setName(event.currentTarget.value)}
+            />
+          </label>
+          <label>
+            What is rated
+            <select value={group} onChange={(event) => setGroup(event.currentTarget.value)}>
+              <option value="">all {answers} finished answers</option>
+              {groups.map((one) => (
+                <option key={one.name} value={one.name}>
+                  {one.question} ({one.count} answers)
+                </option>
+              ))}
+            </select>
+          </label>
+          <button type="submit" class="primary wide" disabled={isBusy || name.trim() === "" || answers === 0}>
+            Begin
+          </button>
+          {answers === 0 && (
+            <p class="muted small">
+              There is nothing to rate yet: <a {...linkTo("/compare")}>ask several suites</a> first.
+            </p>
+          )}
+        </form>
+        {error !== undefined && <Failure error={error} />}
+      </section>
+      <section class="stage" aria-label="Studies">
+        {studies === undefined ? (
+          <p class="muted">Looking for studies …</p>
+        ) : studies.length === 0 ? (
+          <div class="welcome">
+            <p class="big">Which answers do people prefer?</p>
+            <p class="muted">
+              A study shows answers one by one, in an order of its own for everybody, without telling who made
+              them. Three marks from 1 to 5; the keys 1 to 5 and Enter are enough. Means with intervals and
+              the raters' agreement come out as CSV and JSON.
+            </p>
+          </div>
+        ) : (
+          <ul class="groups">
+            {studies.map((study) => (
+              <li key={study.id} class="row">
+                <a class="card wide study" {...linkTo(`/rate/${study.id}`)}>
+                  <Icon name="star" />
+                  <span>
+                    <span class="line strong">{study.name}</span>
+                    <span class="line muted">
+                      {study.items} questions, {study.trials} videos · {study.raters} raters, {study.ratings}{" "}
+                      ratings
+                    </span>
+                  </span>
+                  <Icon name="on" />
+                </a>
+                <a class="button quiet small" {...linkTo(`/rate/${study.id}/results`)}>
+                  Results
+                  <span class="sr"> of {study.name}</span>
+                </a>
+                <button
+                  type="button"
+                  class="quiet small"
+                  aria-label={`Delete ${study.name}`}
+                  onClick={() => void remove(study)}
+                >
+                  <Icon name="trash" />
+                </button>
+              </li>
+            ))}
+          </ul>
+        )}
+      </section>
+    </div>
+  );
+}

@@ -40,6 +40,8 @@ const PIECE_BYTES = 64 * 2 ** 20;
 export async function cutClip(path: string, out: string, request: CutRequest): Promise<CutClip> {
   const { startSecs, endSecs, mostHeight = 480, mostRateHz = 30, metadata, signal } = request;
   const common = signal === undefined ? {} : { signal };
+  // The clip's own colours are stored at half size again, so each is kept as it is: nothing is drawn finer in between.
+  const reading = { ...common, chroma: "repeat" } as const;
   const info = await probe(path, common);
   const isExact = !info.isVariableFrameRate && info.frameRateHz <= mostRateHz * 1.01;
   const rate = isExact ? info.frameRateHz : Math.min(mostRateHz, Math.max(1, Math.round(info.frameRateHz)));
@@ -59,7 +61,7 @@ export async function cutClip(path: string, out: string, request: CutRequest): P
       const clip = await readClip(path, {
         startSecs: at,
         endSecs: Math.min(endSecs, at + pieceSecs),
-        ...common,
+        ...reading,
       });
       // A window without a start shows the frame before; it was taken already.
       if (timesSecs.length === 0 || clip.timesSecs[0]! > timesSecs.at(-1)! + 1e-6) take(clip);
@@ -72,7 +74,7 @@ export async function cutClip(path: string, out: string, request: CutRequest): P
         // Never past the window: its end belongs to the next shot.
         (_, i) => Math.min(startSecs + (k + i) / rate, endSecs - 2e-3),
       );
-      take(await readClip(path, { timesSecs: wanted, ...common }));
+      take(await readClip(path, { timesSecs: wanted, ...reading }));
     }
   }
   const clip = clipOf(frames, rate);

@@ -2,14 +2,16 @@
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { validateCommand } from "../../cli/data-look.ts";
+import { writeMp4 } from "../../media/index.ts";
 import { openViewer } from "../view/viewer.ts";
 import { makeWorldDataset } from "../world-dataset.ts";
 import { decidedSamples, exportDataset } from "./export.ts";
 import { readSamples, writeSamples } from "./manifest-file.ts";
 import type { SampleRow } from "./sample-row.ts";
 import { datasetStats, statsSvg, statsText } from "./stats.ts";
-import { validate } from "./validate.ts";
+import type { ValidateEvent } from "./validate.ts";
 
 /** Node 20 has no `Array.fromAsync`. */
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -27,47 +29,91 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function faultsOf(change: (rows: SampleRow[]) => void): Promise<string[]> {
+/** The faults that `vans data validate` prints of changed rows, and the exit code that it leaves. */
+async function validated(change: (rows: SampleRow[]) => void): Promise<{ faults: string[]; code: number }> {
   const changed = structuredClone(rows);
   change(changed);
   await writeSamples(folder, changed);
-  const found = new Set<string>();
-  for await (const event of validate(folder))
-    if (event.type === "finding" && event.severity === "fault") found.add(event.check);
-  return [...found].sort();
+  const lines: string[] = [];
+  const before = process.exitCode;
+  const print = vi.spyOn(console, "log").mockImplementation((line) => void lines.push(String(line)));
+  process.exitCode = 0;
+  try {
+    await validateCommand().parseAsync([folder, "--json"], { from: "user" });
+    const events = lines.map((line) => JSON.parse(line) as ValidateEvent);
+    const found = events.flatMap((event) =>
+      event.type === "finding" && event.severity === "fault" ? [event.check] : [],
+    );
+    return { faults: [...new Set(found)].sort(), code: Number(process.exitCode) };
+  } finally {
+    process.exitCode = before;
+    print.mockRestore();
+  }
 }
 
-describe("validation", () => {
-  it("passes what the playroom makes and finds every planted fault", async () => {
-    expect(await faultsOf(() => {})).toEqual([]);
-    await writeFile(join(folder, "clips", "broken.mp4"), "not a video");
-    await copyFile(join(folder, rows[0]!.input), join(folder, "clips", "copy.mp4"));
-    const planted: [string, (row: SampleRow, all: SampleRow[]) => void][] = [
-      ["text-empty", (row) => Object.assign(row, { reasoning: "  " })],
-      ["text-error", (row) => Object.assign(row, { question: "#NAME?" })],
-      ["text-tag", (row) => Object.assign(row, { reasoning: "so [/Think] it is" })],
-      ["text-characters", (row) => Object.assign(row, { caption: "a\u0000b c d" })],
-      ["leakage", (row) => Object.assign(row, { question: `is it that ${row.caption}?` })],
-      ["clip-missing", (row) => Object.assign(row, { output: "clips/none.mp4" })],
-      ["clip-unreadable", (row) => Object.assign(row, { output: "clips/broken.mp4" })],
-      ["clip-path", (row) => Object.assign(row, { input: "../secret.mp4" })],
-      ["clip-same", (row) => Object.assign(row, { output: row.input })],
-      ["clip-times", (row) => Object.assign(row, { output_start_secs: 1, output_end_secs: 9 })],
-      ["times", (row) => Object.assign(row, { input_start_secs: 5, input_end_secs: 2 })],
-      ["id-twice", (row, all) => Object.assign(row, { id: all[1]!.id })],
-      ["world-split", (row) => Object.assign(row, { split: "evaluation" })],
-      [
-        "split-clip",
-        (row, all) => Object.assign(row, { input: all[1]!.input, seed: null, split: "evaluation" }),
-      ],
-      ["licence", (row) => Object.assign(row, { licence: "" })],
-    ];
-    for (const [check, plant] of planted)
-      expect(await faultsOf((all) => plant(all[0]!, all)), check).toContain(check);
-    expect(await faultsOf((all) => all.splice(0))).toEqual(["empty"]);
-    await writeSamples(folder, rows);
-  }, 400_000);
+/** A fault of each class, and how to plant it in the first row. */
+const PLANTED: readonly [check: string, plant: (row: SampleRow, all: SampleRow[]) => void][] = [
+  ["row", (row) => Object.assign(row, { kind: "prophetic" })],
+  ["text-empty", (row) => Object.assign(row, { reasoning: "  " })],
+  ["text-error", (row) => Object.assign(row, { question: "#NAME?" })],
+  ["text-tag", (row) => Object.assign(row, { reasoning: "so [/Think] it is" })],
+  ["text-characters", (row) => Object.assign(row, { caption: "a\u0000b c d" })],
+  ["leakage", (row) => Object.assign(row, { question: `is it that ${row.caption}?` })],
+  ["licence", (row) => Object.assign(row, { licence: "" })],
+  ["source", (row) => Object.assign(row, { source: " " })],
+  ["clip-missing", (row) => Object.assign(row, { output: "clips/none.mp4" })],
+  ["clip-unreadable", (row) => Object.assign(row, { output: "clips/broken.mp4" })],
+  ["clip-damaged", (row) => Object.assign(row, { output: "clips/damaged.mp4" })],
+  ["clip-still", (row) => Object.assign(row, { output: "clips/still.mp4" })],
+  ["clip-path", (row) => Object.assign(row, { input: "../secret.mp4" })],
+  ["clip-same", (row) => Object.assign(row, { output: row.input })],
+  ["clip-same", (row) => Object.assign(row, { output: "clips/copy.mp4" })],
+  ["clip-times", (row) => Object.assign(row, { output_start_secs: 1, output_end_secs: 9 })],
+  ["times", (row) => Object.assign(row, { input_start_secs: 5, input_end_secs: 2 })],
+  ["times", (row) => Object.assign(row, { input_start_secs: 5 })],
+  ["id-twice", (row, all) => Object.assign(row, { id: all[1]!.id })],
+  ["world-split", (row) => Object.assign(row, { split: "evaluation" })],
+  ["world-event", (row) => Object.assign(row, { event: row.wrong_events[0]!.event })],
+  ["split-video", (row, all) => Object.assign(row, { video: all[1]!.video, seed: null, split: "test" })],
+  ["split-clip", (row, all) => Object.assign(row, { input: all[1]!.input, seed: null, split: "evaluation" })],
+  ["empty", (_, all) => all.splice(0)],
+];
 
+describe("validation", () => {
+  beforeAll(async () => {
+    const clip = (name: string): string => join(folder, "clips", name);
+    await writeFile(clip("broken.mp4"), "not a video");
+    await copyFile(join(folder, rows[0]!.input), clip("copy.mp4"));
+    const rgb = new Uint8Array(64 * 64 * 3).fill(90);
+    await writeMp4(clip("still.mp4"), { frameCount: 1, width: 64, height: 64, frameRateHz: 8, rgb });
+    // Pictures that cannot be decoded in a container that is sound: the index comes first.
+    const bytes = await readFile(join(folder, rows[0]!.output));
+    bytes.fill(0, bytes.indexOf("mdat") + 8);
+    await writeFile(clip("damaged.mp4"), bytes);
+  });
+  afterEach(async () => {
+    await rm(join(folder, "overrides.jsonl"), { force: true });
+    await writeSamples(folder, rows);
+  });
+
+  it("passes what the playroom makes, exit code 0", async () => {
+    expect(await validated(() => {})).toEqual({ faults: [], code: 0 });
+  });
+
+  it.each(PLANTED)("finds %s, exit code 1", async (check, plant) => {
+    const { faults, code } = await validated((all) => plant(all[0]!, all));
+    if (check === "clip-damaged") expect(faults.join()).toMatch(/clip-damaged|clip-unreadable/);
+    else expect(faults).toContain(check);
+    expect(code).toBe(1);
+  });
+
+  it("finds decisions that cannot be read, exit code 1", async () => {
+    await writeFile(join(folder, "overrides.jsonl"), '{"id":"x","rejected":"maybe"}\n');
+    expect(await validated(() => {})).toEqual({ faults: ["overrides"], code: 1 });
+  });
+});
+
+describe("datasets", () => {
   it("counts and draws", async () => {
     const stats = await datasetStats(rows);
     expect(stats).toMatchObject({

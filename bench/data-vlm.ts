@@ -10,8 +10,8 @@
  * `vans evaluate --suite RUN/suite --only caption` gives captionEventAccuracy. `--steps` shortens both.
  * @module
  */
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join, relative, resolve } from "node:path";
+import { copyFile, cp, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { fold, integer, keyFromSeed } from "../src/base/keys.ts";
 import { curate, importItems, type Provider, readSamples, writeImport } from "../src/data/index.ts";
@@ -180,19 +180,12 @@ function prepareOn(items: readonly TrainingItem[]): PrepareTask {
 /** A suite that is the playroom with the trained language model. */
 async function writeSuite(runFolder: string, weightsPath: string): Promise<string> {
   const folder = join(runFolder, "suite");
-  await mkdir(folder, { recursive: true });
-  const base = relative(folder, resolve("suites/playroom-sft"));
-  const suite = {
-    extends: base,
-    name: "playroom-data-vlm",
-    about: "The playroom with a language model trained by bench/data-vlm.ts.",
-    vlm: {
-      config: `${base}/vlm/config.json`,
-      weights: [relative(folder, resolve(weightsPath))],
-      tokenizer: `${base}/vlm/tokenizer.json`,
-    },
-  };
-  await writeFile(join(folder, "suite.json"), `${JSON.stringify(suite, null, 2)}\n`);
+  await cp("suites/playroom-sft", folder, { recursive: true });
+  await copyFile(weightsPath, join(folder, "vlm/model.safetensors"));
+  const path = join(folder, "suite.json");
+  const suite = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const about = "The playroom with a language model trained by bench/data-vlm.ts.";
+  await writeFile(path, `${JSON.stringify({ ...suite, name: "playroom-data-vlm", about }, null, 2)}\n`);
   return folder;
 }
 

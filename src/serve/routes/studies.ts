@@ -3,6 +3,7 @@
  * @module
  */
 import { z } from "zod";
+import { WORLD_FRAME_RATE_HZ } from "../../world/index.ts";
 import { notFound } from "../http-error.ts";
 import { Studies, studyRequestSchema } from "../rate/studies.ts";
 import {
@@ -56,6 +57,7 @@ const trialSchema = z.object({
   question: z.string(),
   input: z.string(),
   answer: z.string(),
+  frameRateHz: z.number(),
   marks: byCriterion(z.number().int()).nullable().describe("What this rater gave before"),
 });
 const nextSchema = z.object({
@@ -105,6 +107,7 @@ export function studyRoutes(server: ServerContext): Route[] {
             question: study.items[trial.item]!.question,
             input: clip("input"),
             answer: clip("answer"),
+            frameRateHz: study.items[trial.item]!.systems[trial.system]!.frameRateHz ?? WORLD_FRAME_RATE_HZ,
             marks: marks ? { semantic: marks.semantic, visual: marks.visual, overall: marks.overall } : null,
           }
         : null,

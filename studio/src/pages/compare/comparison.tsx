@@ -253,11 +253,6 @@ export function Comparison({ group }: { readonly group: string }) {
         <a class="button" {...linkTo(`/compare?from=${first.id}`)}>
           <Icon name="again" /> Ask another way
         </a>
-        {done.length > 0 && (
-          <a class="button" {...linkTo(`/rate?group=${encodeURIComponent(group)}`)}>
-            <Icon name="star" /> Rate blind
-          </a>
-        )}
       </p>
     </article>
   );

@@ -4,6 +4,7 @@ import type { PageProps } from "../table.ts";
 import { Rating } from "./rating.tsx";
 import { Results } from "./results.tsx";
 import { Studies } from "./studies.tsx";
+import { lastRater, ratingPath } from "./study-api.ts";
 
 export function Rate({ rest }: PageProps) {
   const [id = "", view = ""] = rest.split("/");
@@ -14,7 +15,10 @@ export function Rate({ rest }: PageProps) {
         {id !== "" && (
           <nav class="tabs" aria-label="Of this study">
             <a {...linkTo("/rate")}>All studies</a>
-            <a aria-current={view === "results" ? undefined : "page"} {...linkTo(`/rate/${id}`)}>
+            <a
+              aria-current={view === "results" ? undefined : "page"}
+              {...linkTo(ratingPath(id, lastRater()))}
+            >
               Rate
             </a>
             <a aria-current={view === "results" ? "page" : undefined} {...linkTo(`/rate/${id}/results`)}>

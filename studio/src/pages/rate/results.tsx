@@ -1,6 +1,7 @@
 /** What a study says: means with intervals, and how far raters agree. @module */
 import { useEffect, useState } from "preact/hooks";
 import { call } from "../../api.ts";
+import { useQuery } from "../../location.ts";
 import { Failure } from "../../parts/failure.tsx";
 import { Icon } from "../../parts/icons.tsx";
 import { CRITERION_NAMES, type CriterionName, type StudyResults } from "./study-api.ts";
@@ -14,7 +15,9 @@ const TITLES: Readonly<Record<CriterionName, string>> = {
 export function Results({ id }: { readonly id: string }) {
   const [results, setResults] = useState<StudyResults>();
   const [error, setError] = useState<unknown>();
-  const [isOpen, setOpen] = useState(false);
+  const [query, change] = useQuery();
+  // Results open only when they are asked for; the address then says so.
+  const isOpen = query.has("show");
   useEffect(() => {
     call<StudyResults>("GET", `/studies/${id}`).then(setResults, (failure: unknown) => setError(failure));
   }, [id]);
@@ -33,7 +36,7 @@ export function Results({ id }: { readonly id: string }) {
       <div class="welcome">
         <p class="big">The results tell who made which answers.</p>
         <p class="muted">Who still wants to rate should not look.</p>
-        <button type="button" class="primary" onClick={() => setOpen(true)}>
+        <button type="button" class="primary" onClick={() => change({ show: "1" })}>
           Show the results
         </button>
       </div>
@@ -90,7 +93,7 @@ export function Results({ id }: { readonly id: string }) {
             Agreement (Krippendorff's alpha):{" "}
             {summary.agreement[name] === null
               ? "needs two raters of one video, and marks that differ"
-              : summary.agreement[name].toFixed(2)}
+              : `${summary.agreement[name].toFixed(2)}, ${wordsFor(summary.agreement[name])}`}
           </p>
         </section>
       ))}
@@ -104,6 +107,12 @@ export function Results({ id }: { readonly id: string }) {
       </div>
     </div>
   );
+}
+
+/** What an agreement allows, by Krippendorff's usual bounds. */
+function wordsFor(alpha: number): string {
+  if (alpha >= 0.8) return "which is good";
+  return alpha >= 0.667 ? "enough for tentative conclusions" : "too low to conclude much";
 }
 
 /** A mean with its interval on the scale; the numbers stand beside it. */

@@ -4,7 +4,8 @@ import { type Answer, call } from "../../api.ts";
 import { go, linkTo, useQuery } from "../../location.ts";
 import { Failure } from "../../parts/failure.tsx";
 import { Icon } from "../../parts/icons.tsx";
-import type { ListedStudy } from "./study-api.ts";
+import type { ReportEntry } from "../compare/report-api.ts";
+import { type ListedStudy, lastRater, ratingPath } from "./study-api.ts";
 
 /** Answers to one question that were asked for together. */
 interface Group {
@@ -20,6 +21,11 @@ export function Studies() {
   const [answers, setAnswers] = useState(0);
   const [name, setName] = useState("");
   const [group, setGroup] = useState(query.get("group") ?? "");
+  const [source, setSource] = useState<"answers" | "reports">("answers");
+  const [reports, setReports] = useState<readonly ReportEntry[]>([]);
+  const [picks, setPicks] = useState<readonly string[]>([]);
+  const [questions, setQuestions] = useState("12");
+  const [hasTruth, setTruth] = useState(false);
   const [error, setError] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
 
@@ -46,6 +52,10 @@ export function Studies() {
       },
       () => undefined,
     );
+    call<{ reports: ReportEntry[] }>("GET", "/reports").then(
+      (found) => setReports(found.reports),
+      () => undefined,
+    );
   }, []);
 
   const make = async (event: Event): Promise<void> => {
@@ -57,9 +67,17 @@ export function Studies() {
         name: name.trim(),
         // Another order for another study.
         seed: crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1,
-        fromAnswers: group === "" ? {} : { group },
+        ...(source === "answers"
+          ? { fromAnswers: group === "" ? {} : { group } }
+          : {
+              fromReports: {
+                reports: picks.map((one) => ({ name: one })),
+                questions: Number(questions) || 12,
+                truth: hasTruth,
+              },
+            }),
       });
-      go(`/rate/${made.id}`);
+      go(ratingPath(made.id, lastRater()));
     } catch (failure) {
       setError(failure);
       setBusy(false);
@@ -70,6 +88,8 @@ export function Studies() {
     await call("DELETE", `/studies/${study.id}`).catch((failure: unknown) => setError(failure));
     load();
   };
+  const hasSomething = source === "answers" ? answers > 0 : picks.length > 0;
+  const rater = lastRater();
   return (
     <div class="ask">
       <section class="side" aria-labelledby="new-study">
@@ -85,21 +105,84 @@ export function Studies() {
               onInput={(event) => setName(event.currentTarget.value)}
             />
           </label>
-          <label>
-            What is rated
-            <select value={group} onChange={(event) => setGroup(event.currentTarget.value)}>
-              <option value="">all {answers} finished answers</option>
-              {groups.map((one) => (
-                <option key={one.name} value={one.name}>
-                  {one.question} ({one.count} answers)
-                </option>
-              ))}
-            </select>
-          </label>
-          <button type="submit" class="primary wide" disabled={isBusy || name.trim() === "" || answers === 0}>
-            Begin
+          <div class="segments" role="group" aria-label="What is rated">
+            <button type="button" aria-pressed={source === "answers"} onClick={() => setSource("answers")}>
+              Answers
+            </button>
+            <button type="button" aria-pressed={source === "reports"} onClick={() => setSource("reports")}>
+              Evaluation reports
+            </button>
+          </div>
+          {source === "answers" ? (
+            <label>
+              Which answers
+              <select value={group} onChange={(event) => setGroup(event.currentTarget.value)}>
+                <option value="">all {answers} finished answers</option>
+                {groups.map((one) => (
+                  <option key={one.name} value={one.name}>
+                    {one.question} ({one.count} answers)
+                  </option>
+                ))}
+              </select>
+            </label>
+          ) : (
+            reports.length > 0 && (
+              <>
+                <fieldset class="picks">
+                  <legend>Reports of the same samples</legend>
+                  {reports.map((report) => (
+                    <label key={report.name} class="pick">
+                      <input
+                        type="checkbox"
+                        checked={picks.includes(report.name)}
+                        onChange={() =>
+                          setPicks(
+                            picks.includes(report.name)
+                              ? picks.filter((one) => one !== report.name)
+                              : [...picks, report.name],
+                          )
+                        }
+                      />
+                      <span>
+                        <b>{report.name}</b>
+                        <span class="line muted">
+                          {[report.suite, report.evaluated !== undefined && `${report.evaluated} samples`]
+                            .filter(Boolean)
+                            .join(" · ")}
+                        </span>
+                      </span>
+                    </label>
+                  ))}
+                  <label class="pick">
+                    <input type="checkbox" checked={hasTruth} onChange={() => setTruth(!hasTruth)} />
+                    <span>
+                      <b>The rendered truth</b>
+                      <span class="line muted">what a perfect answer would get</span>
+                    </span>
+                  </label>
+                </fieldset>
+                <label>
+                  Questions
+                  <input
+                    type="number"
+                    min={1}
+                    max={100}
+                    value={questions}
+                    onInput={(event) => setQuestions(event.currentTarget.value)}
+                  />
+                </label>
+              </>
+            )
+          )}
+          <button type="submit" class="primary wide" disabled={isBusy || name.trim() === "" || !hasSomething}>
+            {isBusy ? "Making it …" : "Begin"}
           </button>
-          {answers === 0 && (
+          {source === "reports" && reports.length === 0 && (
+            <p class="muted small">
+              There are no reports yet: <code>vans evaluate</code> makes one.
+            </p>
+          )}
+          {source === "answers" && answers === 0 && (
             <p class="muted small">
               There is nothing to rate yet: <a {...linkTo("/compare")}>ask several suites</a> first.
             </p>
@@ -123,13 +206,13 @@ export function Studies() {
           <ul class="groups">
             {studies.map((study) => (
               <li key={study.id} class="row">
-                <a class="card wide study" {...linkTo(`/rate/${study.id}`)}>
+                <a class="card wide study" {...linkTo(ratingPath(study.id, rater))}>
                   <Icon name="star" />
                   <span>
                     <span class="line strong">{study.name}</span>
                     <span class="line muted">
                       {study.items} questions, {study.trials} videos · {study.raters} raters, {study.ratings}{" "}
-                      ratings
+                      ratings{rater !== "" && study.ratings > 0 && ` · go on as ${rater}`}
                     </span>
                   </span>
                   <Icon name="on" />

@@ -49,25 +49,23 @@ export function Results({ id }: { readonly id: string }) {
           {summary.raters} raters · {summary.ratings} of {results.trials * summary.raters} ratings
         </p>
       </div>
-      {CRITERION_NAMES.map((name) => (
-        <section key={name} aria-label={TITLES[name]}>
-          <h3>{TITLES[name]}</h3>
-          <div class="scroll" tabIndex={0} role="region" aria-label={`${TITLES[name]} by system`}>
+      <div class="outcomes">
+        {CRITERION_NAMES.map((name) => (
+          <section key={name} aria-label={TITLES[name]}>
+            <h3>{TITLES[name]}</h3>
             <table>
               <thead>
                 <tr>
                   <th scope="col">System</th>
                   <th scope="col" class="whisker-head">
-                    1 to 5, with 95 % interval
+                    <span class="row between">
+                      <span>1</span>
+                      <span class="sr">to</span>
+                      <span>5</span>
+                    </span>
                   </th>
                   <th scope="col" class="number">
                     Mean
-                  </th>
-                  <th scope="col" class="number">
-                    Interval
-                  </th>
-                  <th scope="col" class="number">
-                    Ratings
                   </th>
                 </tr>
               </thead>
@@ -76,27 +74,36 @@ export function Results({ id }: { readonly id: string }) {
                   const mean = means?.[name];
                   return (
                     <tr key={system}>
-                      <th scope="row">{system}</th>
+                      <th scope="row">
+                        {system}
+                        <span class="muted small interval about">
+                          {ratings} rating{ratings === 1 ? "" : "s"}
+                        </span>
+                      </th>
                       <td>{mean && <Whisker {...mean} />}</td>
-                      <td class="number">{mean ? mean.value.toFixed(2) : "–"}</td>
                       <td class="number">
-                        {mean ? `${mean.low.toFixed(2)} – ${mean.high.toFixed(2)}` : "–"}
+                        {mean ? mean.value.toFixed(2) : "–"}
+                        {mean && (
+                          <span class="muted small interval">
+                            {mean.low.toFixed(2)}–{mean.high.toFixed(2)}
+                          </span>
+                        )}
                       </td>
-                      <td class="number">{ratings}</td>
                     </tr>
                   );
                 })}
               </tbody>
             </table>
-          </div>
-          <p class="muted small">
-            Agreement (Krippendorff's alpha):{" "}
-            {summary.agreement[name] === null
-              ? "needs two raters of one video, and marks that differ"
-              : `${summary.agreement[name].toFixed(2)}, ${wordsFor(summary.agreement[name])}`}
-          </p>
-        </section>
-      ))}
+            <p class="muted small">
+              Agreement (Krippendorff's alpha):{" "}
+              {summary.agreement[name] === null
+                ? "needs two raters of one video, and marks that differ"
+                : `${summary.agreement[name].toFixed(2)}, ${wordsFor(summary.agreement[name])}`}
+            </p>
+          </section>
+        ))}
+      </div>
+      <p class="muted small">Below each mean its 95 % interval, bootstrapped over questions.</p>
       <div class="row actions">
         <a class="button" href={`/api/v1/studies/${id}/export.csv`} download>
           <Icon name="download" /> CSV

@@ -83,6 +83,21 @@ describe("a plan", () => {
     await expect(planMemory(suite, { frames: 34 })).rejects.toMatchObject({ code: "VANS_VAE_FRAME_COUNT" });
   });
 
+  it("on a device counts weights in f32, and fewer bits as they are", async () => {
+    const stages = async (options: object): Promise<Record<string, number>> =>
+      Object.fromEntries(
+        (await planMemory(suite, { device: "webgpu", ...options })).stages.map((s) => [
+          s.stage,
+          s.anonymousBytes,
+        ]),
+      );
+    const [stored, packed] = [await stages({}), await stages({ quantized: { textEncoder: "8bit" } })];
+    // 24 blocks of 193 M weights.
+    expect(stored["text-encoder"]! / 1e9).toBeGreaterThan(18.5);
+    expect(packed["text-encoder"]! / 1e9).toBeLessThan(6);
+    expect(packed["prefill"]).toBe(stored["prefill"]);
+  });
+
   it("works for suites without a table", async () => {
     expect((await planMemory(random)).stages).toHaveLength(7);
   });

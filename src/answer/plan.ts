@@ -91,19 +91,34 @@ const heldBy = ({ peakBytes, heapPeakBytes }: Pick<GraphMemory, "peakBytes" | "h
 
 const F32 = 4;
 
+/**
+ * Checks that the video model can draw a size.
+ * @throws `VANS_PLAN_SIZE`
+ */
+export function requireDrawable(
+  suite: Suite,
+  size: { readonly height: number; readonly width: number },
+): void {
+  const { space } = vaeStride(suite.vae.config);
+  const [, rows, columns] = suite.vdm.config.patchSize;
+  const [down, across] = [space * rows, space * columns];
+  const isWhole = (value: number, step: number): boolean => value > 0 && value % step === 0;
+  if (isWhole(size.height, down) && isWhole(size.width, across)) return;
+  const near = (value: number, step: number): number => Math.max(step, Math.round(value / step) * step);
+  throw new VansError("VANS_PLAN_SIZE", "the video model cannot draw this size", {
+    asked: `${size.width}x${size.height} (width x height)`,
+    why: `a token is ${across}x${down} pixels`,
+    fix: `use --height ${near(size.height, down)} --width ${near(size.width, across)}`,
+  });
+}
+
 /** Predicts the memory of one answer. */
 export async function planMemory(suite: Suite, options: PlanOptions = {}): Promise<MemoryPlan> {
   const { answer } = suite.manifest;
   const frames = options.frames ?? answer.answerFrames;
   const height = options.height ?? answer.height;
   const width = options.width ?? answer.width;
-  const { space } = vaeStride(suite.vae.config);
-  const [, rows, columns] = suite.vdm.config.patchSize;
-  if (height % (space * rows) !== 0 || width % (space * columns) !== 0)
-    throw new VansError("VANS_PLAN_SIZE", "the video model cannot draw this size", {
-      asked: `${width}x${height}`,
-      fix: `use multiples of ${space * columns} and ${space * rows}`,
-    });
+  requireDrawable(suite, { height, width });
   latentFrameCount(suite.vae.config, frames);
   const tables = await readSuiteTables(suite);
   const quantized = options.quantized ?? {};
@@ -115,13 +130,9 @@ export async function planMemory(suite: Suite, options: PlanOptions = {}): Promi
     vaeStage(suite, tables, size, "vae-encode"),
     ditStage(suite, tables, size, quantized),
     vaeStage(suite, tables, size, "vae-decode"),
-  ].map(({ stage, anonymousBytes, mappedBytes, flops }): PlannedStage => {
-    // On a device the weights of a stage are there as a whole, widened to f32.
-    const weights = onDevice
-      ? mappedBytes * (stage === "dit" || stage.startsWith("vae") ? 1 : 2)
-      : stage.startsWith("vae")
-        ? START_BYTES
-        : BASE_BYTES;
+  ].map(({ stage, anonymousBytes, mappedBytes, deviceBytes, flops }): PlannedStage => {
+    // On a device the weights of a stage are there as a whole.
+    const weights = onDevice ? deviceBytes : stage.startsWith("vae") ? START_BYTES : BASE_BYTES;
     const bytes = Math.round(anonymousBytes + weights);
     const fits = options.memoryBytes === undefined ? undefined : bytes <= options.memoryBytes;
     return { stage, anonymousBytes: bytes, mappedBytes, flops, fits };
@@ -176,7 +187,8 @@ export async function fittingPlan(suite: Suite, options: PlanOptions): Promise<M
   return undefined;
 }
 
-type Stage = Omit<PlannedStage, "fits">;
+/** `deviceBytes`: the weights as they lie on a device, in f32 unless quantised. */
+type Stage = Omit<PlannedStage, "fits"> & { readonly deviceBytes: number };
 type Tables = ReadonlyMap<TablePart, TensorTable>;
 
 /** How the tensors of a part are stored. */
@@ -217,8 +229,20 @@ function quantizedBytes(table: TensorTable, to: QuantizationName): number {
   return total;
 }
 
-const bytesOf = (table: TensorTable, chosen: RegExp): number =>
-  tableBytes(new Map([...table].filter(([name]) => chosen.test(name))));
+/** Bytes of the weights of a part whose names match: mapped from their files, and on a device. */
+function weightBytes(
+  part: QuantizablePart | "vae",
+  table: TensorTable,
+  quantized: QuantizedParts,
+  chosen: RegExp,
+): Pick<Stage, "mappedBytes" | "deviceBytes"> {
+  const to = part === "vae" ? undefined : quantized[part];
+  const few = (name: string): boolean => part !== "vae" && to !== undefined && isQuantizable(part, name);
+  const left = new Map([...table].filter(([name]) => chosen.test(name) && !few(name)));
+  const packed = part === "vae" ? 0 : packedBytes(part, table, to, chosen);
+  const elements = [...left.values()].reduce((total, { shape }) => total + elementCount(shape), 0);
+  return { mappedBytes: tableBytes(left) + packed, deviceBytes: elements * F32 + packed };
+}
 
 /** Frames of the language model at their largest, and the prompt they make. */
 function languageSizes(suite: Suite): { grid: readonly [number, number, number]; prompt: number } {
@@ -277,13 +301,13 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
       stage: "vision",
       // The frames' patches, and two arrays that take turns between the blocks.
       anonymousBytes: seen.bytes + patches * (patchWidth + 2 * vision.hiddenSize) * F32,
-      mappedBytes: bytesOf(table, /^visual\./),
+      ...weightBytes("vlm", table, quantized, /^visual\./),
       flops: seen.flops,
     },
     {
       stage: "prefill",
       anonymousBytes: held + masks + caches(length) + Math.max(heldBy(layer) + layerPacked, tied),
-      mappedBytes: bytesOf(table, /^model\./),
+      ...weightBytes("vlm", table, quantized, /^model\./),
       flops: layer.flops * text.layerCount,
     },
     {
@@ -294,7 +318,7 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
         masks +
         tied +
         packedBytes("vlm", table, quantized.vlm, /^model\.layers\./),
-      mappedBytes: bytesOf(table, /^model\./),
+      ...weightBytes("vlm", table, quantized, /^model\./),
       flops:
         2 *
         [...table].reduce(
@@ -365,8 +389,7 @@ function textStage(suite: Suite, tables: Tables, quantized: QuantizedParts): Sta
       heldBy(block) +
       // While a block's graph is made, its matrices are there as they were read and as kernels want them.
       2 * packedBytes("textEncoder", table, quantized.textEncoder, /block\.0\./),
-    mappedBytes:
-      tableBytes(table) - tableBytes(new Map([...table].filter(([name]) => name === "shared.weight"))),
+    ...weightBytes("textEncoder", table, quantized, /^(?!shared\.weight$)/),
     flops: block.flops * config.layerCount,
   };
 }
@@ -411,7 +434,7 @@ function ditStage(suite: Suite, tables: Tables, size: Size, quantized: Quantized
       8 * latents +
       heldBy(block) +
       packedBytes("vdm", table, quantized.vdm, /./),
-    mappedBytes: tableBytes(table),
+    ...weightBytes("vdm", tables.get("vdmAdapter") ?? table, quantized, /./),
     flops: block.flops * config.layerCount,
   };
 }
@@ -451,7 +474,7 @@ function vaeStage(suite: Suite, tables: Tables, size: Size, stage: "vae-encode" 
     // The clip and its blend, a tile's frames twice; kept frames once from the chunk before, once for the next (and a
     // third time in the chunk's own peak, as its outputs) and once until the first chunk's are collected.
     anonymousBytes: 2 * clip + 2 * tileClip + 3 * kept + CHUNK_SLACK * chunk.peakBytes,
-    mappedBytes: tableBytes(table),
+    ...weightBytes("vae", table, {}, /./),
     flops: chunk.flops * chunks * tiles.length,
   };
 }

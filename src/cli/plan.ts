@@ -5,13 +5,14 @@
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import type { MemoryPlan } from "../answer/plan.ts";
 import type { QuantizedParts } from "../answer/quantized-parts.ts";
+import { VansError } from "../base/errors.ts";
 import { wholeNumber } from "./number-options.ts";
 
 /** The command `plan`. */
 export function planCommand() {
   return new Command("plan")
     .description("say what each stage of an answer, or a training step, needs in memory; loads nothing")
-    .option("--suite <name>", "a bundled suite (vans suites) or the path of one", "vans-3b")
+    .option("--suite <name>", "a bundled suite (vans suites) or the path of one (default: vans-3b)")
     .option("--frames <n>", "frames of the answer (default: the suite's)", wholeNumber(1))
     .option("--height <pixels>", "height (default: the suite's)", wholeNumber(8))
     .option("--width <pixels>", "width (default: the suite's)", wholeNumber(8))
@@ -37,13 +38,11 @@ export function planCommand() {
     .action(async ({ json, ...options }) => {
       const { loadSuite } = await import("../answer/suite.ts");
       if (options.train !== undefined) {
-        const { planTraining, trainingPlanLines } = await import("../train/large-plan.ts");
-        const plan = await planTraining(options.train, { memoryBytes: options.memory });
-        console.log(json ? JSON.stringify(plan) : trainingPlanLines(plan).join("\n"));
+        await planTrain(options.train, { ...options, json });
         return;
       }
       const { planMemory, fittingPlan } = await import("../answer/plan.ts");
-      const suite = await loadSuite(options.suite, { needsFiles: false });
+      const suite = await loadSuite(options.suite ?? "vans-3b", { needsFiles: false });
       const quantized: QuantizedParts =
         options.weights === undefined ? {} : { vlm: options.weights, textEncoder: options.weights };
       const asked = {
@@ -60,6 +59,40 @@ export function planCommand() {
       else console.log([...lines(plan), ...advice(plan, fitting)].join("\n"));
       if (plan.fits === false) process.exitCode = 1;
     });
+}
+
+interface TrainAsked {
+  readonly suite?: string | undefined;
+  readonly frames?: number | undefined;
+  readonly height?: number | undefined;
+  readonly width?: number | undefined;
+  readonly device: string;
+  readonly weights?: string | undefined;
+  readonly memory?: number | undefined;
+  readonly json: boolean;
+}
+
+async function planTrain(recipe: string, asked: TrainAsked): Promise<void> {
+  const { suite, frames, height, width, memory: memoryBytes } = asked;
+  if (asked.device !== "cpu" || asked.weights !== undefined)
+    throw new VansError("VANS_PLAN_TRAIN", "training runs on the CPU, over weights as they are stored", {
+      asked: asked.weights === undefined ? `--device ${asked.device}` : `--weights ${asked.weights}`,
+      fix: "leave --device and --weights out",
+    });
+  const { loadSuite } = await import("../answer/suite.ts");
+  const { fittingTraining, planTraining, trainingPlanLines } = await import("../train/large-plan.ts");
+  const options = {
+    override: { frames, height, width },
+    ...(suite !== undefined && { suite: await loadSuite(suite, { needsFiles: false }) }),
+  };
+  const plan = await planTraining(recipe, { ...options, memoryBytes });
+  const fitting =
+    plan.fits === false && memoryBytes !== undefined
+      ? await fittingTraining(recipe, { ...options, memoryBytes })
+      : undefined;
+  if (asked.json) console.log(JSON.stringify({ ...plan, ...(fitting && { fitting }) }));
+  else console.log(trainingPlanLines(plan, fitting).join("\n"));
+  if (plan.fits === false) process.exitCode = 1;
 }
 
 /** `8GB`, `512 MB`, `7.5GiB` or bytes. */

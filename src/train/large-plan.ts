@@ -4,9 +4,10 @@
  * @module
  */
 import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { graphMemory } from "../answer/graph-memory.ts";
-import { BASE_BYTES } from "../answer/plan.ts";
+import { BASE_BYTES, requireDrawable } from "../answer/plan.ts";
 import { loadSuite, type Suite } from "../answer/suite.ts";
 import { VansError } from "../base/errors.ts";
 import {
@@ -44,11 +45,24 @@ export const largeSettings = z.object({
   group: z.int().positive().default(1),
 });
 
+/** What a plan may ask for in the place of the recipe's own settings. */
+export interface TrainingSize {
+  /** Of the video model's clips. */
+  readonly frames?: number | undefined;
+  readonly height?: number | undefined;
+  readonly width?: number | undefined;
+  /** Of the language model's prompt and answer together. */
+  readonly tokens?: number | undefined;
+}
+
 /** A plan of one step. */
 export interface TrainingPlan {
   readonly recipe: string;
+  readonly suite: string;
   readonly trains: "vlm" | "vdm";
   readonly tokens: number;
+  /** The size of the clips; undefined where the language model is trained. */
+  readonly clip: { readonly frames: number; readonly height: number; readonly width: number } | undefined;
   readonly adapterParameters: number;
   readonly parts: {
     /** What went into each block, kept for the way back. */
@@ -72,22 +86,28 @@ export function largeLora(trains: "vlm" | "vdm", rank: number, alpha: number): L
   return trains === "vlm" ? qwenLora({ rank, alpha }) : { rank, alpha, targets: ditLoraTargets };
 }
 
-/** Predicts the memory of one step of a recipe, by name or path. */
-export async function planTraining(
-  recipe: string,
-  options: {
-    readonly memoryBytes?: number | undefined;
-    readonly suite?: Suite;
-    readonly override?: {
-      readonly frames?: number;
-      readonly height?: number;
-      readonly width?: number;
-      readonly tokens?: number;
-    };
-  } = {},
-): Promise<TrainingPlan> {
-  const path = existsSync(recipe) ? recipe : `recipes/${recipe}.yaml`;
-  const { name, task, settings: raw } = await readRecipe(path);
+/** A recipe's file: a path, or the name of one that comes with the package. */
+function recipePath(recipe: string): string {
+  if (existsSync(recipe)) return recipe;
+  const bundled = fileURLToPath(new URL(`../../recipes/${recipe}.yaml`, import.meta.url));
+  return existsSync(bundled) ? bundled : `recipes/${recipe}.yaml`;
+}
+
+/** What a plan of training takes. */
+export interface TrainingPlanOptions {
+  readonly memoryBytes?: number | undefined;
+  /** Default the recipe's. */
+  readonly suite?: Suite | undefined;
+  readonly override?: TrainingSize | undefined;
+}
+
+/**
+ * Predicts the memory of one step of a recipe, by name or path.
+ * @throws `VANS_RECIPE_INVALID` for recipes of small models, `VANS_PLAN_SIZE` and `VANS_VAE_FRAME_COUNT` for clips that the
+ *   video model cannot take, `VANS_PLAN_TRAIN` for a clip's size where no clip is drawn
+ */
+export async function planTraining(recipe: string, options: TrainingPlanOptions = {}): Promise<TrainingPlan> {
+  const { name, task, settings: raw } = await readRecipe(recipePath(recipe));
   const parsed = largeSettings.safeParse(raw);
   if (!parsed.success)
     throw new VansError("VANS_RECIPE_INVALID", `${name} names no suite to plan for`, {
@@ -97,9 +117,22 @@ export async function planTraining(
   const settings = parsed.data;
   const suite = options.suite ?? (await loadSuite(settings.suite, { needsFiles: false }));
   const trains = task === "vdm" || task === "joint-grpo-2" ? "vdm" : "vlm";
+  const { frames, height, width, tokens: askedTokens } = options.override ?? {};
+  if (trains === "vlm" && (frames ?? height ?? width) !== undefined)
+    throw new VansError("VANS_PLAN_TRAIN", `${name} trains the language model, which draws no clip`, {
+      fix: "leave frames, height and width out; promptTokens and answerTokens in the recipe are its size",
+    });
   const lora = largeLora(trains, settings.loraRank, settings.loraAlpha);
-  const size = { ...settings, ...options.override };
-  const planned = trains === "vdm" ? vdmParts(suite, size, lora) : vlmParts(suite, size, lora);
+  const { answer } = suite.manifest;
+  const clip = {
+    frames: frames ?? settings.frames ?? answer.answerFrames,
+    height: height ?? settings.height ?? answer.height,
+    width: width ?? settings.width ?? answer.width,
+  };
+  const planned =
+    trains === "vdm"
+      ? vdmParts(suite, clip, lora)
+      : vlmParts(suite, { ...settings, ...(askedTokens !== undefined && { tokens: askedTokens }) }, lora);
   const { parts, tokens, adapterParameters } = planned;
   const peakBytes = Math.round(
     BASE_BYTES + parts.keptBytes + Math.max(parts.blockBytes, parts.headBytes) + parts.adapterBytes,
@@ -107,14 +140,52 @@ export async function planTraining(
   const { memoryBytes } = options;
   return {
     recipe: name,
+    suite: suite.name,
     trains,
     tokens,
+    clip: trains === "vdm" ? clip : undefined,
     adapterParameters,
     parts,
     peakBytes,
     memoryBytes,
     fits: memoryBytes === undefined ? undefined : peakBytes <= memoryBytes,
   };
+}
+
+/**
+ * The largest step that fits: the same clip at smaller sizes, then with fewer frames; for the language model fewer tokens.
+ * @returns undefined where nothing fits
+ */
+export async function fittingTraining(
+  recipe: string,
+  options: TrainingPlanOptions & { readonly memoryBytes: number },
+): Promise<TrainingPlan | undefined> {
+  const asked = await planTraining(recipe, options);
+  if (asked.fits) return asked;
+  const suite = options.suite ?? (await loadSuite(asked.suite, { needsFiles: false }));
+  const tries: TrainingSize[] = [];
+  if (asked.clip) {
+    const { space, time } = vaeStride(suite.vae.config);
+    const [, rows, columns] = suite.vdm.config.patchSize;
+    const whole = (value: number, step: number): number => Math.max(step, Math.floor(value / step) * step);
+    const { frames, height, width } = asked.clip;
+    const halves = [frames, 1 + time * Math.floor((frames - 1) / time / 2), 1 + time];
+    for (const count of new Set(halves.filter((one) => one >= 1 && one <= frames)))
+      for (const scale of [1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25])
+        tries.push({
+          frames: count,
+          height: whole(height * scale, space * rows),
+          width: whole(width * scale, space * columns),
+        });
+    const pixels = (size: TrainingSize): number => size.frames! * size.height! * size.width!;
+    tries.sort((a, b) => pixels(b) - pixels(a));
+  } else
+    for (let tokens = asked.tokens; tokens >= 64; tokens = Math.floor(tokens / 2)) tries.push({ tokens });
+  for (const override of tries) {
+    const plan = await planTraining(recipe, { ...options, suite, override });
+    if (plan.fits) return plan;
+  }
+  return undefined;
 }
 
 type Parts = Pick<TrainingPlan, "tokens" | "adapterParameters" | "parts">;
@@ -127,23 +198,17 @@ const factorsOf = (parameters: ReadonlyMap<string, readonly number[]>): number =
 
 function vdmParts(
   suite: Suite,
-  size: {
-    readonly frames?: number | undefined;
-    readonly height?: number | undefined;
-    readonly width?: number | undefined;
-  },
+  { frames, height, width }: NonNullable<TrainingPlan["clip"]>,
   lora: LoraOptions,
 ): Parts {
   const { config } = suite.vdm;
-  const { answer } = suite.manifest;
   const { space } = vaeStride(suite.vae.config);
-  const frames =
-    latentFrameCount(suite.vae.config, size.frames ?? answer.answerFrames) + answer.referenceLatentFrames;
   const [, rows, columns] = config.patchSize;
+  requireDrawable(suite, { height, width });
   const grid = {
-    frames,
-    rows: (size.height ?? answer.height) / space / rows,
-    columns: (size.width ?? answer.width) / space / columns,
+    frames: latentFrameCount(suite.vae.config, frames) + suite.manifest.answer.referenceLatentFrames,
+    rows: height / space / rows,
+    columns: width / space / columns,
   };
   const tokens = grid.frames * grid.rows * grid.columns;
   const shape = [1, tokens, config.width];
@@ -226,19 +291,29 @@ function widenedBytes(params: Params): number {
   return total;
 }
 
-/** The plan as text. */
-export function trainingPlanLines(plan: TrainingPlan): string[] {
+/** The plan as text, with what fits where it does not. */
+export function trainingPlanLines(plan: TrainingPlan, fitting?: TrainingPlan): string[] {
   const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
   const { keptBytes, blockBytes, headBytes, adapterBytes } = plan.parts;
-  return [
-    `${plan.recipe}: one step over ${plan.tokens} tokens, ${(plan.adapterParameters / 1e6).toFixed(1)} M adapter parameters`,
+  const size = plan.clip ? `, ${plan.clip.frames} frames of ${plan.clip.width}x${plan.clip.height}` : "";
+  const lines = [
+    `${plan.recipe} on ${plan.suite}: one step over ${plan.tokens} tokens${size}, ${(plan.adapterParameters / 1e6).toFixed(1)} M adapter parameters`,
     `inputs of all blocks, kept   ${gigabytes(keptBytes)}`,
     `the block on its way back    ${gigabytes(blockBytes)}`,
     ...(headBytes > 0 ? [`loss over the vocabulary     ${gigabytes(headBytes)}`] : []),
     `adapters, gradients, moments ${gigabytes(adapterBytes)}`,
     `needed at once               ${gigabytes(plan.peakBytes)}`,
-    ...(plan.fits === undefined
-      ? []
-      : [plan.fits ? "fits" : `does not fit into ${gigabytes(plan.memoryBytes!)}`]),
+  ];
+  if (plan.fits === undefined) return lines;
+  const there = gigabytes(plan.memoryBytes!);
+  if (plan.fits) return [...lines, `fits into ${there}`];
+  if (!fitting) return [...lines, `does not fit into ${there}, and no setting makes it fit`];
+  const { clip, tokens } = fitting;
+  return [
+    ...lines,
+    `does not fit into ${there}; this does (${gigabytes(fitting.peakBytes)}):`,
+    clip
+      ? `  --frames ${clip.frames} --height ${clip.height} --width ${clip.width} (frames, height and width in the recipe's settings)`
+      : `  ${tokens} tokens (promptTokens and answerTokens in the recipe's settings)`,
   ];
 }

@@ -3,7 +3,7 @@
  *
  * npx tsx bench/large.ts --suite /tmp/random-3b --stage text-encoder [--weights 4bit|8bit|8bit-fast]
  * stages: text-encoder (512 tokens), vlm (6 frames of --vlm-size 364x644, then --tokens 32), dit (--frames 33 --height 352
- * --width 640 with 6 references; --blocks N times some blocks only), vae (decode of --frames, tiled), answer (a whole one)
+ * --width 640 with 6 references; --blocks N times some blocks only), vae (decode of --frames, tiled); a whole answer: bench/large-gpu.ts
  * --device webgpu|cuda on a machine that has one; --json one line.
  */
 import { parseArgs } from "node:util";

@@ -3,6 +3,7 @@
  * @module
  */
 import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 
 /** Bytes of anonymous pages that this process holds now (`RssAnon`); undefined where the system does not say. */
@@ -54,20 +55,54 @@ export class PeakWatch {
   }
 }
 
-/** Bytes that a process may still take: what the system has available, or what its control group allows if that is less. */
-export function availableBytes(): number | undefined {
-  const read = (path: string): string | undefined => {
+/**
+ * Bytes that this process may still take: what the system has available, what its control groups and theirs allow
+ * (`systemd-run -p MemoryMax=…`, containers), what its own limit of data allows (`prlimit --data`), whichever is least.
+ * Page cache counts as available: mapped weights are given back.
+ *
+ * @param root where `/proc` and `/sys` lie; for tests
+ * @returns undefined where the system does not say
+ */
+export function availableBytes(root = "/"): number | undefined {
+  const read = (path: string): string => {
     try {
-      return readFileSync(path, "utf8");
+      return readFileSync(join(root, path), "utf8");
     } catch {
-      return undefined;
+      return "";
     }
   };
-  const available = /^MemAvailable:\s+(\d+) kB/m.exec(read("/proc/meminfo") ?? "");
-  if (!available) return undefined;
-  const limit = Number(read("/sys/fs/cgroup/memory.max"));
-  const used = Number(read("/sys/fs/cgroup/memory.current"));
-  const ofGroup =
-    Number.isFinite(limit) && limit > 0 && Number.isFinite(used) ? limit - used : Number.POSITIVE_INFINITY;
-  return Math.min(Number(available[1]) * 1024, ofGroup);
+  const kilobytes = (text: string, name: string): number =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN) * 1024;
+  const available = kilobytes(read("proc/meminfo"), "MemAvailable");
+  if (Number.isNaN(available)) return undefined;
+  const limits = [available];
+  const dataLimit = /^Max data size\s+(\d+)/m.exec(read("proc/self/limits"))?.[1];
+  const data = kilobytes(read("proc/self/status"), "VmData");
+  if (dataLimit !== undefined && !Number.isNaN(data)) limits.push(Number(dataLimit) - data);
+  for (const { limit, stat, used } of memoryGroups(read("proc/self/cgroup"))) {
+    const most = read(limit).trim();
+    const held = new RegExp(`^${used} (\\d+)$`, "m").exec(read(stat))?.[1];
+    if (/^\d+$/.test(most) && held !== undefined) limits.push(Number(most) - Number(held));
+  }
+  return Math.max(0, Math.min(...limits));
+}
+
+/** Files of the control groups that a process is in, from its own up to the outermost, of both versions. */
+function memoryGroups(groups: string): { limit: string; stat: string; used: string }[] {
+  const found = [];
+  for (const line of groups.split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
+    if (path === undefined || (controllers !== "" && !controllers!.split(",").includes("memory"))) continue;
+    const isFirst = controllers !== "";
+    const base = isFirst ? "sys/fs/cgroup/memory" : "sys/fs/cgroup";
+    for (let at = path; ; at = dirname(at)) {
+      found.push({
+        limit: join(base, at, isFirst ? "memory.limit_in_bytes" : "memory.max"),
+        stat: join(base, at, "memory.stat"),
+        used: isFirst ? "total_rss" : "anon",
+      });
+      if (at === "/") break;
+    }
+  }
+  return found;
 }

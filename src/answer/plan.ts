@@ -289,13 +289,15 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
   const layerPacked = packedBytes("vlm", table, quantized.vlm, /^model\.layers\.0\./);
   const logits = { weight: table.get("model.embed_tokens.weight")!, bytes: text.vocabularySize * F32 };
   const headTable = new Map([["model.layers.0.head_proj.weight", logits.weight]]);
+  // While a graph is made, its quantised matrices are there as they were read and as kernels want them.
+  const packedHead = quantized.vlm === undefined ? 0 : quantizedBytes(headTable, quantized.vlm);
   // A quantised head is a matrix of its own; a half-typed one is widened in parts.
   const tied =
     quantized.vlm === undefined
       ? logits.weight.dtype === "F32"
         ? 0
         : 6 * 2 ** 20 + 2 * logits.bytes
-      : quantizedBytes(headTable, quantized.vlm) + logits.bytes;
+      : packedHead + logits.bytes;
   return [
     {
       stage: "vision",
@@ -306,7 +308,8 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
     },
     {
       stage: "prefill",
-      anonymousBytes: held + masks + caches(length) + Math.max(heldBy(layer) + layerPacked, tied),
+      anonymousBytes:
+        held + masks + caches(length) + Math.max(heldBy(layer) + 2 * layerPacked, tied + packedHead),
       ...weightBytes("vlm", table, quantized, /^model\./),
       flops: layer.flops * text.layerCount,
     },
@@ -317,6 +320,7 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
         caches(capacity) +
         masks +
         tied +
+        layerPacked +
         packedBytes("vlm", table, quantized.vlm, /^model\.layers\./),
       ...weightBytes("vlm", table, quantized, /^model\./),
       flops:

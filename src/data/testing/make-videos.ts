@@ -2,20 +2,92 @@
  * Videos on disk for tests and benchmarks: drawn ones with known shots, and playroom ones with annotated steps.
  * @module
  */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import {
+  BufferSource,
+  BufferTarget,
+  type EncodedPacket,
+  EncodedPacketSink,
+  EncodedVideoPacketSource,
+  Input,
+  MP4,
+  Mp4OutputFormat,
+  Output,
+} from "mediabunny";
+import { fold, keyFromSeed, uniform } from "../../base/keys.ts";
 import { writeMp4 } from "../../media/encode.ts";
 import { sampleForSeed, WORLD_FRAME_RATE_HZ } from "../../world/index.ts";
 import { type DrawnVideo, type DrawVideoOptions, drawVideo } from "./draw-video.ts";
 
-/** Draws a video into a file. Held in memory whole: for short ones. */
-export async function writeDrawnVideo(path: string, options: DrawVideoOptions): Promise<DrawnVideo> {
+/** How {@link writeDrawnVideo} stores what it drew. */
+export interface DrawnFileOptions {
+  /** Share of frames that are left out, as phones and screen recorders do; the others keep their times. Default 0. */
+  readonly leftOut?: number;
+}
+
+/**
+ * Draws a video into a file. Held in memory whole: for short ones.
+ *
+ * @returns what the file holds: frames that were left out do not count
+ */
+export async function writeDrawnVideo(
+  path: string,
+  options: DrawVideoOptions,
+  { leftOut = 0 }: DrawnFileOptions = {},
+): Promise<DrawnVideo> {
   const drawn = drawVideo(options);
-  const { width, height, frameRateHz } = options;
-  const rgb = new Uint8Array(drawn.frameCount * width * height * 3);
-  for (let i = 0; i < drawn.frameCount; i++) rgb.set(drawn.frame(i), i * width * height * 3);
-  await writeMp4(path, { frameCount: drawn.frameCount, width, height, frameRateHz, rgb });
-  return drawn;
+  const { width, height, frameRateHz, seed } = options;
+  const draws = uniform(fold(keyFromSeed(seed), "left-out"), drawn.frameCount);
+  // The first and the last stay, so that the length does.
+  const kept = Array.from({ length: drawn.frameCount }, (_, i) => i).filter(
+    (i) => i === 0 || i === drawn.frameCount - 1 || draws[i]! >= leftOut,
+  );
+  const bytes = width * height * 3;
+  const rgb = new Uint8Array(kept.length * bytes);
+  kept.forEach((number, i) => {
+    rgb.set(drawn.frame(number), i * bytes);
+  });
+  const whole = { frameCount: kept.length, width, height, frameRateHz, rgb };
+  await writeMp4(path, whole);
+  if (leftOut > 0)
+    await retime(
+      path,
+      kept.map((number) => number / frameRateHz),
+    );
+  return {
+    frameCount: kept.length,
+    transitions: drawn.transitions.map(({ kind, first, last }) => ({
+      kind,
+      first: kept.findLastIndex((number) => number <= first),
+      last: kept.findIndex((number) => number >= last),
+    })),
+    frame: (index) => drawn.frame(kept[index]!),
+  };
+}
+
+/** Gives the frames of an mp4 other times, without encoding it again. */
+async function retime(path: string, timesSecs: readonly number[]): Promise<void> {
+  const input = new Input({ formats: [MP4], source: new BufferSource(await readFile(path)) });
+  const track = await input.getPrimaryVideoTrack();
+  const decoderConfig = await track?.getDecoderConfig();
+  if (!track || !decoderConfig) throw new Error(`${path} has no video track`);
+  const packets: EncodedPacket[] = [];
+  for await (const packet of new EncodedPacketSink(track).packets()) packets.push(packet);
+  const shown = packets.map((packet) => packet.timestamp).sort((a, b) => a - b);
+  const output = new Output({ format: new Mp4OutputFormat(), target: new BufferTarget() });
+  const source = new EncodedVideoPacketSource("avc");
+  output.addVideoTrack(source);
+  await output.start();
+  for (const packet of packets) {
+    const at = shown.indexOf(packet.timestamp);
+    const timestamp = timesSecs[at]!;
+    const duration = (timesSecs[at + 1] ?? timestamp + packet.duration) - timestamp;
+    await source.add(packet.clone({ timestamp, duration }), { decoderConfig });
+  }
+  await output.finalize();
+  input.dispose();
+  await writeFile(path, new Uint8Array(output.target.buffer!));
 }
 
 /** Frames of an annotated playroom step: input and answer, their last frame held. */

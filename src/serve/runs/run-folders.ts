@@ -116,9 +116,11 @@ export function stateOf(
   facts: RunFacts,
   run: { readonly lastStep: number; readonly steps: number | null; readonly nowMs: number },
 ): RunState {
-  if (facts.pid !== null) return "running";
   // Weights are written at the end only; of a kept log nothing but the steps tells.
   const isComplete = run.steps === null ? facts.hasWeights : run.lastStep >= run.steps;
+  // The process of an experiment goes on with its next training.
+  if (isComplete && facts.hasWeights && run.steps !== null) return "done";
+  if (facts.pid !== null) return "running";
   if (isComplete) return "done";
   // Without /proc nobody can be asked.
   if (process.platform !== "linux" && run.nowMs - Date.parse(facts.updatedAt) < QUIET_MS) return "running";

@@ -15,7 +15,6 @@ export { chosenRuns, type Plan, type PlannedRun, type PlannedTraining, planExper
 export { type EstimatedRun, estimateRuns } from "./plan-costs.ts";
 export type { ExperimentReport, ReportedRow, ReportedRun } from "./report-data.ts";
 export { type ExperimentReportFiles, writeExperimentReport } from "./report-files.ts";
-export { type LockHolder, type LockResult, takeLock } from "./row-lock.ts";
 export { type RowDifference, type RowEstimate, RowResults } from "./row-results.ts";
 export {
   EXPERIMENT_STAGES,

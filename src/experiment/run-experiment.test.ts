@@ -1,10 +1,11 @@
 /** Running: what was stopped goes on, what is done stays done, what has changed is refused. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadSuite, openPart } from "../answer/index.ts";
 import { isVansError } from "../base/errors.ts";
+import { takeLock } from "../base/process-lock.ts";
 import type { Recipe } from "../train/index.ts";
 import { type Experiment, parseExperiment } from "./experiment-file.ts";
 import { type ExperimentEvent, type RunExperimentOptions, runExperiment } from "./run-experiment.ts";
@@ -102,10 +103,9 @@ describe("an experiment", () => {
   });
 
   it("leaves a row to the process that works on it, and looks again", async () => {
-    const lock = join(folder, "locks", "stage-1-s3.lock");
     const state = await readRunState(at(), "stage-1-s3");
     await rm(join(at(), "state.json"));
-    await writeJson(lock, { pid: process.pid, host: hostname() });
+    const lock = await takeLock(join(folder, "locks"), "stage-1-s3");
     const seen: string[] = [];
     for await (const event of runExperiment(tiny(), { folder, until: "train" }))
       if (event.type === "run") {
@@ -113,7 +113,7 @@ describe("an experiment", () => {
         // As the other process would leave it.
         if (event.state === "locked") {
           await writeJson(join(at(), "state.json"), state);
-          await rm(lock);
+          await lock?.release();
         }
       }
     expect(seen).toEqual(["sft-s3 before", "stage-1-s3 locked", "stage-1-s3 before"]);

@@ -7,13 +7,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { loadSuite } from "../answer/index.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
+import { takeLock } from "../base/process-lock.ts";
 import { makeWorldDataset, readManifest } from "../data/index.ts";
 import { worldVersion } from "../world/index.ts";
 import type { Experiment } from "./experiment-file.ts";
 import { chosenRuns, type PlannedRun, planExperiment } from "./plan.ts";
 import { recordPlan } from "./recorded-plans.ts";
 import { type ExperimentReportFiles, writeExperimentReport } from "./report-files.ts";
-import { takeLock } from "./row-lock.ts";
 import { DATA_FOLDER, evaluateRun, isTrained, type RunContext, type RunEvent, trainRun } from "./run-row.ts";
 import { type RunState, readRunState } from "./run-state.ts";
 import { StepCosts } from "./step-cost.ts";
@@ -108,8 +108,8 @@ export async function* runExperiment(
       yield { type: "run", ...status, state: "before" };
       continue;
     }
-    const lock = await takeLock(join(folder, "locks", `${run.id}.lock`));
-    if (!lock.isHeld) {
+    const lock = await takeLock(join(folder, "locks"), run.id);
+    if (!lock) {
       told.add(run.id);
       lockedLast = run.id;
       yield { type: "run", ...status, state: "locked" };
@@ -162,8 +162,8 @@ async function* evaluationData(
         },
       );
     }
-    const lock = await takeLock(join(folder, "locks", "data.lock"));
-    if (!lock.isHeld) {
+    const lock = await takeLock(join(folder, "locks"), "data");
+    if (!lock) {
       await sleep(1000);
       continue;
     }

@@ -10,8 +10,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import { throwIfAborted } from "../../base/abort.ts";
 import { isVansError } from "../../base/errors.ts";
+import { takeLock } from "../../base/process-lock.ts";
 import { writeFileAtomically } from "../../weights/atomic-file.ts";
-import { takeLock } from "./item-lock.ts";
 import { type ListedVideo, readVideoList } from "./video-list.ts";
 
 /** The stages in order. */

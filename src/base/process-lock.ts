@@ -1,13 +1,14 @@
 /**
- * Locks, so that two processes never do the same item: files `<item>.<generation>.lock`, made exclusively. A lock whose
- * owner is gone is taken over by making the next generation, which again only one process can do.
+ * Locks between processes, so that two never do the same item: files `<item>.<generation>.lock`, made exclusively. A lock
+ * whose owner is gone is taken over by making the next generation, which again only one process can do.
  * @module
  */
 import { readFileSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import * as z from "zod";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
 
 /** Owners show signs of life this often. */
 const HEARTBEAT_SECS = 5;
@@ -15,6 +16,8 @@ const HEARTBEAT_SECS = 5;
 const SILENCE_SECS = 60;
 /** A lock without a readable owner was just made, or its maker died in that moment. */
 const UNREADABLE_SECS = 10;
+/** Two that stepped back for each other wait up to this long before they try again. */
+const STEP_BACK_MS = 50;
 
 const ownerSchema = z.object({ pid: z.number(), host: z.string(), started: z.string() });
 
@@ -49,16 +52,31 @@ export interface HeldLock {
  */
 export async function takeLock(folder: string, item: string): Promise<HeldLock | undefined> {
   await mkdir(folder, { recursive: true });
-  const generations = await generationsOf(folder, item);
-  const last = generations.at(-1);
-  if (last !== undefined && (await isHeld(lockPath(folder, item, last)))) return undefined;
-  const mine = (last ?? 0) + 1;
-  const path = lockPath(folder, item, mine);
+  for (;;) {
+    const generations = await generationsOf(folder, item);
+    const last = generations.at(-1);
+    if (last !== undefined && (await isHeld(lockPath(folder, item, last)))) return undefined;
+    const mine = (last ?? 0) + 1;
+    const path = lockPath(folder, item, mine);
+    if (!(await madeLock(path))) return undefined;
+    if (!(await isHeldBeside(folder, item, mine))) {
+      // Only while the lock is held: whoever removes them later could remove a lock that was made anew.
+      await removeEnded(folder, item, mine);
+      return heldLock(path);
+    }
+    // Another generation began between the look and the lock, because a release removed what was looked at.
+    await rm(path, { force: true });
+    await sleep(Math.random() * STEP_BACK_MS);
+  }
+}
+
+/** Makes the file of a lock with its owner inside; false where it is there already. */
+async function madeLock(path: string): Promise<boolean> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
     file = await open(path, "wx");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return undefined;
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
   }
   try {
@@ -67,6 +85,24 @@ export async function takeLock(folder: string, item: string): Promise<HeldLock |
   } finally {
     await file.close();
   }
+  return true;
+}
+
+async function isHeldBeside(folder: string, item: string, mine: number): Promise<boolean> {
+  for (const generation of await generationsOf(folder, item))
+    if (generation !== mine && (await isHeld(lockPath(folder, item, generation)))) return true;
+  return false;
+}
+
+/** Removes what the owners before left behind. */
+async function removeEnded(folder: string, item: string, mine: number): Promise<void> {
+  for (const generation of await generationsOf(folder, item)) {
+    const path = lockPath(folder, item, generation);
+    if (generation < mine && !(await isHeld(path))) await rm(path, { force: true });
+  }
+}
+
+function heldLock(path: string): HeldLock {
   const heartbeat = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch(() => {});
@@ -75,9 +111,7 @@ export async function takeLock(folder: string, item: string): Promise<HeldLock |
   return {
     async release() {
       clearInterval(heartbeat);
-      // From the newest down: whoever looks meanwhile sees a lock of a dead owner, takes the next one, finds the work done.
-      for (const generation of (await generationsOf(folder, item)).filter((one) => one <= mine).reverse())
-        await rm(lockPath(folder, item, generation), { force: true });
+      await rm(path, { force: true });
     },
   };
 }

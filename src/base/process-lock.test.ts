@@ -1,9 +1,10 @@
 /** One owner at a time, and none that is dead. @module */
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { takeLock } from "./item-lock.ts";
+import { takeLock } from "./process-lock.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -23,13 +24,35 @@ describe("locks of items", () => {
   });
 
   it("pass from a dead owner to exactly one other", async () => {
-    const dead = { pid: 2 ** 22 + 1, host: (await import("node:os")).hostname(), started: "1" };
+    const dead = { pid: 2 ** 22 + 1, host: hostname(), started: "1" };
     await writeFile(join(folder, "c.1.lock"), JSON.stringify(dead));
     const all = await Promise.all(Array.from({ length: 20 }, () => takeLock(folder, "c")));
     const held = all.filter((lock) => lock !== undefined);
     expect(held).toHaveLength(1);
     await held[0]!.release();
     expect((await readdir(folder)).filter((name) => name.startsWith("c."))).toEqual([]);
+  });
+
+  it("stay with one owner while others come and go", async () => {
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    await writeFile(join(folder, "e.1.lock"), JSON.stringify({ pid, host: hostname(), started: "" }));
+    let owners = 0;
+    let mostOwners = 0;
+    let turns = 0;
+    const worker = async (): Promise<void> => {
+      for (let i = 0; i < 20; i++) {
+        const lock = await takeLock(folder, "e");
+        if (!lock) continue;
+        mostOwners = Math.max(mostOwners, ++owners);
+        turns++;
+        await new Promise(setImmediate);
+        owners--;
+        await lock.release();
+      }
+    };
+    await Promise.all(Array.from({ length: 10 }, worker));
+    expect(turns).toBeGreaterThan(0);
+    expect(mostOwners).toBe(1);
   });
 
   it("on another machine count by their signs of life", async () => {

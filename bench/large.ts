@@ -2,7 +2,7 @@
  * Stages of a large suite by themselves, each in a process of its own: seconds and the peak of anonymous pages.
  *
  * npx tsx bench/large.ts --suite /tmp/random-3b --stage text-encoder [--weights 4bit|8bit|8bit-fast]
- * stages: text-encoder (512 tokens), vlm (6 frames of --vlm-size 364x644, then --tokens 32), dit (--frames 33 --height 352
+ * stages: text-encoder (512 tokens), vlm (6 frames of --vlm-size 364x644, then --tokens 32), vision (its tower alone), dit (--frames 33 --height 352
  * --width 640 with 6 references; --blocks N times some blocks only), vae (decode of --frames, tiled); a whole answer: bench/large-gpu.ts
  * --device webgpu|cuda on a machine that has one; --json one line.
  */
@@ -67,6 +67,17 @@ async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   return last as T;
 }
 
+/** Prints the result and ends; a stage may end before the others. */
+function finish(): never {
+  result["peakAnonBytes"] = Math.max(
+    watch.bytes,
+    Number(result["visionPeakBytes"] ?? 0),
+    Number(result["prefillPeakBytes"] ?? 0),
+  );
+  console.log(values.json ? JSON.stringify(result) : result);
+  process.exit(0);
+}
+
 result["startBytes"] = watch.bytes;
 const suite = await loadSuite(values.suite, { needsFiles: false });
 async function optionsFor(
@@ -98,7 +109,7 @@ if (values.stage === "text-encoder") {
   );
   result["finite"] = context.data.every((value) => Number.isFinite(value));
   result["tokens"] = length;
-} else if (values.stage === "vlm") {
+} else if (values.stage === "vlm" || values.stage === "vision") {
   const { quantized } = await optionsFor("vlm");
   const { binding, stored } = await openPart(suite, "vlm", { quantized: quantized.vlm });
   const { config } = suite.vlm;
@@ -114,6 +125,7 @@ if (values.stage === "text-encoder") {
   watch.reset();
   const features = await timed("vision", () => model.features(patches, [grid]));
   result["visionPeakBytes"] = watch.bytes;
+  if (values.stage === "vision") finish();
   const vision = new Array<number>(features.shape[0]!).fill(config.videoTokenId);
   const ids = [
     1,
@@ -200,10 +212,4 @@ if (values.stage === "text-encoder") {
   const video = await timed("decode", () => vae.decode(latents, { tiling: VANS_TILING }));
   result["shape"] = video.shape.join("x");
 } else throw new Error("--stage text-encoder|vlm|dit|vae");
-result["peakAnonBytes"] = Math.max(
-  watch.bytes,
-  Number(result["visionPeakBytes"] ?? 0),
-  Number(result["prefillPeakBytes"] ?? 0),
-);
-console.log(values.json ? JSON.stringify(result) : result);
-process.exit(0);
+finish();

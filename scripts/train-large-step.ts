@@ -92,7 +92,8 @@ watch.reset();
 const started = performance.now();
 let tokens = 0;
 let result: Awaited<ReturnType<typeof vdmGradients>>;
-let override: { frames?: number; height?: number; width?: number; tokens?: number } = {};
+let override: { frames?: number; height?: number; width?: number; tokens?: number; answerTokens?: number } =
+  {};
 if (trains === "vdm") {
   const { answer } = suite.manifest;
   const [frames, height, width] = [
@@ -163,7 +164,7 @@ if (trains === "vdm") {
     ...Array.from({ length: answer }, (_, i) => word(500 + i)),
   ];
   tokens = ids.length;
-  override = { tokens };
+  override = { tokens, answerTokens: answer };
   const rows = padRows([ids], { side: "left", padTokenId: config.padTokenId, length: tokens });
   const places = Array.from({ length: answer - 1 }, (_, i) => tokens - answer + i);
   const labels = i32(places.map((place) => ids[place + 1]!));

@@ -25,6 +25,16 @@ export interface GraphMemory {
  */
 export const HEAP_VALUE_BYTES = 32 * 2 ** 20;
 
+/** glibc's heap gives freed memory back once twice its largest block, at most 64 MB, lies free at the top (M_TRIM_THRESHOLD). */
+const HEAP_KEPT_BYTES = 2 * HEAP_VALUE_BYTES;
+
+/** What a graph takes, with what the heap keeps of its small values: they come and go, and those of another graph fit badly. */
+export const heldBytes = ({
+  peakBytes,
+  heapPeakBytes,
+}: Pick<GraphMemory, "peakBytes" | "heapPeakBytes">): number =>
+  peakBytes + Math.min(HEAP_KEPT_BYTES, heapPeakBytes);
+
 /** Nodes whose output is their input under another shape. */
 const ALIASES = new Set(["reshape", "after"]);
 /** Nodes that may write over an input that nobody reads later. */
@@ -58,11 +68,19 @@ export function graphMemory(
     if (isOutput.has(node)) readers.set(ownerOf(node), Number.POSITIVE_INFINITY);
   }
   const size = new Map<Node, number>();
-  let live = 0;
-  let peak = 0;
-  let heapLive = 0;
-  let heapPeak = 0;
   const onHeap = (bytes: number): number => (bytes <= HEAP_VALUE_BYTES ? bytes : 0);
+  // Half-typed weights that are not widened in parts: the runtime widens them before anything else, as they wait for nothing.
+  for (const node of nodes)
+    for (const { node: weight, shape } of node.inputs) {
+      const isHalf =
+        weight.op.name === "parameter" && storedAs((weight.attrs as { name: string }).name) === "half";
+      if (isHalf && !isWidenedInParts(node)) size.set(weight, sizeOf(shape) * 4);
+    }
+  const widened = [...size.values()];
+  let live = widened.reduce((total, bytes) => total + bytes, 0);
+  let peak = live;
+  let heapLive = widened.reduce((total, bytes) => total + onHeap(bytes), 0);
+  let heapPeak = heapLive;
   let flops = 0;
   for (const node of nodes) {
     flops += node.op.flops(node);
@@ -113,18 +131,11 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     const whole = bytesOf(w);
     // For more than a few rows the kernels widen the whole matrix; for few they quantise the rows.
     if (kind === "quantized") return x.size(-2) > QUANTIZED_ROWS ? whole : bytesOf(x) / 2;
-    const isChunked = x.rank === 2 && x.size(0) <= FEW_ROWS && whole > WIDENED_BYTES;
-    // The parts' results stand beside their concatenation.
-    if (isChunked) return WIDENED_BYTES * 1.5 + out;
-    // Half-typed bytes are cut out of the file before they are widened; small matrices are widened as they lie.
-    return whole > WIDENED_BYTES ? whole * 1.5 : whole;
+    if (!isWidenedInParts(node)) return 0;
+    // The parts' results stand beside their concatenation; half-typed bytes are cut out of the file before they are widened.
+    return x.size(0) <= FEW_ROWS ? WIDENED_BYTES * 1.5 + out : whole * 1.5;
   }
-  if (name === "conv" && node.inputs[1]!.rank === 5) {
-    // Three-dimensional convolutions gather all values under their filters first.
-    const filter = sizeOf(node.inputs[1]!.shape.slice(1));
-    const places = sizeOf(node.types[0]!.shape.slice(2));
-    return filter > node.inputs[1]!.shape[1]! ? 4 * filter * places : 0;
-  }
+  if (name === "conv") return gathered(node);
   if (name === "attention") {
     const [q, k, v, mask] = node.inputs as [Tensor, Tensor, Tensor, Tensor | undefined];
     const scores = sizeOf(node.types[0]!.shape.slice(0, -1)) * k.size(-2);
@@ -133,6 +144,31 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     return 2 * scores * 4;
   }
   return 0;
+}
+
+/** As `weightOfProduct` of the lowering decides: x · Wᵀ over a weight that is worth it. Others get the whole weight in f32. */
+function isWidenedInParts(node: Node): boolean {
+  if (node.op.name !== "matmul") return false;
+  const [x, w] = node.inputs as [Tensor, Tensor];
+  const { transposeA, transposeB, alpha } = node.attrs as {
+    transposeA: boolean;
+    transposeB: boolean;
+    alpha: number;
+  };
+  const isPlain = !transposeA && transposeB && alpha === 1 && x.rank === 2 && w.rank === 2;
+  return isPlain && w.node.op.name === "parameter" && bytesOf(w) > WIDENED_BYTES;
+}
+
+/**
+ * What a convolution gathers of its input before it multiplies: all values under all filters where there are more filters than
+ * places, else a piece of 128 x 128 for each thread (onnxruntime core/mlas/lib/convolve.cpp, MlasConvPrepare).
+ */
+function gathered(node: Node): number {
+  const [x, w] = node.inputs as [Tensor, Tensor];
+  const filter = sizeOf(w.shape.slice(1));
+  const places = sizeOf(node.types[0]!.shape.slice(2));
+  if (filter === w.size(1) && places === sizeOf(x.shape.slice(2))) return 0;
+  return w.size(0) > places ? 4 * filter * places : 2 * 4 * 128 * 128;
 }
 
 /** The parameter behind a weight, through reshapes. */

@@ -28,7 +28,7 @@ import {
   type TensorTable,
   tableBytes,
 } from "../weights/index.ts";
-import { type GraphMemory, graphMemory, type StoredAs } from "./graph-memory.ts";
+import { type GraphMemory, graphMemory, heldBytes, type StoredAs } from "./graph-memory.ts";
 import { isQuantizable, type QuantizablePart, type QuantizedParts } from "./quantized-parts.ts";
 import type { Suite } from "./suite.ts";
 import { readSuiteTables, type TablePart } from "./suite-tables.ts";
@@ -76,19 +76,10 @@ export interface MemoryPlan {
   readonly fits: boolean | undefined;
 }
 
-/** What Node, the runtime and this package take before a model is opened; measured (docs/performance.md). */
-export const BASE_BYTES = 170e6;
-/** The same before anything ran block by block: one graph of the autoencoder does not fill the heap of many. */
+/** What Node, the runtime and this package take, graphs of all blocks included; measured (docs/performance.md). */
+export const BASE_BYTES = 150e6;
+/** The same with the two graphs of the autoencoder. */
 const START_BYTES = 100e6;
-/** Of the values that the C library keeps in its heap, the share that lies between others and is not used again; measured. */
-const HEAP_SLACK = 0.5;
-/** The autoencoder's chunks against what their values sum up to; measured. */
-const CHUNK_SLACK = 1.1;
-
-/** What a graph takes, with what its small values leave in the heap. */
-const heldBy = ({ peakBytes, heapPeakBytes }: Pick<GraphMemory, "peakBytes" | "heapPeakBytes">): number =>
-  peakBytes + HEAP_SLACK * heapPeakBytes;
-
 const F32 = 4;
 
 /**
@@ -309,7 +300,7 @@ function languageStages(suite: Suite, tables: Tables, options: PlanOptions): Sta
     {
       stage: "prefill",
       anonymousBytes:
-        held + masks + caches(length) + Math.max(heldBy(layer) + 2 * layerPacked, tied + packedHead),
+        held + masks + caches(length) + Math.max(heldBytes(layer) + 2 * layerPacked, tied + packedHead),
       ...weightBytes("vlm", table, quantized, /^model\./),
       flops: layer.flops * text.layerCount,
     },
@@ -349,7 +340,7 @@ function visionMemory(
     mergePatches(params, vision, x, plan),
   ].map((y) => graphMemory({ y }, stored));
   return {
-    bytes: Math.max(...graphs.map(heldBy)),
+    bytes: Math.max(...graphs.map(heldBytes)),
     flops: graphs.reduce((total, one) => total + one.flops, 0),
   };
 }
@@ -390,7 +381,7 @@ function textStage(suite: Suite, tables: Tables, quantized: QuantizedParts): Sta
     stage: "text-encoder",
     anonymousBytes:
       2 * elementCount(shape) * F32 +
-      heldBy(block) +
+      heldBytes(block) +
       // While a block's graph is made, its matrices are there as they were read and as kernels want them.
       2 * packedBytes("textEncoder", table, quantized.textEncoder, /block\.0\./),
     ...weightBytes("textEncoder", table, quantized, /^(?!shared\.weight$)/),
@@ -433,10 +424,12 @@ function ditStage(suite: Suite, tables: Tables, size: Size, quantized: Quantized
   return {
     stage: "dit",
     anonymousBytes:
-      elementCount(shape) * F32 +
+      // Two arrays of tokens that take turns, their angles, the text as it came and projected, latents in all their forms.
+      2 * elementCount(shape) * F32 +
       2 * tokens * half * F32 +
+      length * (config.textWidth + config.width) * F32 +
       8 * latents +
-      heldBy(block) +
+      heldBytes(block) +
       packedBytes("vdm", table, quantized.vdm, /./),
     ...weightBytes("vdm", tables.get("vdmAdapter") ?? table, quantized, /./),
     flops: block.flops * config.layerCount,
@@ -477,7 +470,7 @@ function vaeStage(suite: Suite, tables: Tables, size: Size, stage: "vae-encode" 
     stage,
     // The clip and its blend, a tile's frames twice; kept frames once from the chunk before, once for the next (and a
     // third time in the chunk's own peak, as its outputs) and once until the first chunk's are collected.
-    anonymousBytes: 2 * clip + 2 * tileClip + 3 * kept + CHUNK_SLACK * chunk.peakBytes,
+    anonymousBytes: 2 * clip + 2 * tileClip + 3 * kept + heldBytes(chunk),
     ...weightBytes("vae", table, {}, /./),
     flops: chunk.flops * chunks * tiles.length,
   };

@@ -219,6 +219,7 @@ async function readJson(path: string): Promise<unknown> {
   } catch (cause) {
     throw new VansError("VANS_SUITE_INVALID", `${path} is not JSON`, {
       found: cause instanceof Error ? cause.message : String(cause),
+      fix: "fetch the file again, or correct it",
       cause,
       data: { path },
     });
@@ -232,6 +233,7 @@ function adapterSizes(raw: unknown, path: string): { rank: number; alpha: number
   if (parsed.success) return { rank: parsed.data.r, alpha: parsed.data.lora_alpha };
   throw new VansError("VANS_SUITE_INVALID", `${path} is not an adapter configuration of PEFT`, {
     found: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "),
+    fix: "use the adapter_config.json that PEFT wrote beside the adapter",
   });
 }
 
@@ -295,6 +297,7 @@ function checkParts({ manifest, vdm, vae, textEncoder, folder }: Suite): void {
   if (problems.length > 0) {
     throw new VansError("VANS_SUITE_INVALID", `the parts of ${manifest.name} do not fit together`, {
       found: problems.join("; "),
+      fix: "correct suite.json, or use the configurations that came with the weights",
       data: { path: join(folder, SUITE_FILE), problems },
     });
   }

@@ -122,19 +122,23 @@ async function barProgress(): Promise<Shown> {
 /** `vans suites verify` */
 export function verifyCommand() {
   return new Command("verify")
-    .description("read every fetched file of a suite and compare it with its hash; makes no requests")
+    .description(
+      "read every fetched file of a suite and compare it with its hash; for a folder of your own, compare the tensors of its files with its configurations; makes no requests",
+    )
     .argument("<suite>", "name or path of the suite")
     .option("--json", "as JSON lines", false)
     .action(async (name, _, command) => {
       const { sources } = await sourcesOf(name);
-      if (sources.length === 0) throw nothingToFetch(name);
+      if (sources.length === 0) return verifyLocal(name, isJson(command));
       const { verifySources } = await import("../weights/index.ts");
       const bad: string[] = [];
+      let damaged = 0;
       await interruptible(async (signal) => {
         for await (const file of verifySources(sources, { signal })) {
           console.log(
             isJson(command) ? JSON.stringify(file) : `${file.state.padEnd(8)} ${file.repo}/${file.path}`,
           );
+          if (file.state === "damaged") damaged++;
           if (file.state === "damaged" || file.state === "missing")
             bad.push(`${file.repo}/${file.path} (${file.state})`);
         }
@@ -145,10 +149,29 @@ export function verifyCommand() {
           `${bad.length} files of ${name} are not as they should be`,
           {
             found: bad.join(", "),
-            fix: `vans suites remove ${name}, then vans suites pull ${name}`,
+            fix:
+              damaged > 0
+                ? `vans suites remove ${name}, then vans suites pull ${name}`
+                : `vans suites pull ${name}`,
           },
         );
     });
+}
+
+/** A suite whose files lie in its folder has no hashes: headers, ranges, names and shapes of all tensors are checked. */
+async function verifyLocal(name: string, json: boolean): Promise<void> {
+  const { loadSuite } = await import("../answer/suite.ts");
+  const { openPart } = await import("../answer/suite-weights.ts");
+  const suite = await loadSuite(name);
+  for (const part of ["vlm", "textEncoder", "vdm", "vae"] as const) {
+    const { reports } = await openPart(suite, part);
+    for (const { path, matched } of reports)
+      console.log(
+        json
+          ? JSON.stringify({ part, path, state: "sound", tensors: matched.length })
+          : `sound    ${path} (${part}, ${matched.length} tensors)`,
+      );
+  }
 }
 
 /** `vans suites remove` */

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { graphMemory } from "../answer/graph-memory.ts";
+import { graphMemory, heldBytes } from "../answer/graph-memory.ts";
 import { BASE_BYTES, requireDrawable } from "../answer/plan.ts";
 import { loadSuite, type Suite } from "../answer/suite.ts";
 import { VansError } from "../base/errors.ts";
@@ -53,6 +53,8 @@ export interface TrainingSize {
   readonly width?: number | undefined;
   /** Of the language model's prompt and answer together. */
   readonly tokens?: number | undefined;
+  /** Of the answer alone, over which the loss runs; default the recipe's. */
+  readonly answerTokens?: number | undefined;
 }
 
 /** A plan of one step. */
@@ -117,7 +119,7 @@ export async function planTraining(recipe: string, options: TrainingPlanOptions 
   const settings = parsed.data;
   const suite = options.suite ?? (await loadSuite(settings.suite, { needsFiles: false }));
   const trains = task === "vdm" || task === "joint-grpo-2" ? "vdm" : "vlm";
-  const { frames, height, width, tokens: askedTokens } = options.override ?? {};
+  const { frames, height, width, tokens: askedTokens, answerTokens } = options.override ?? {};
   if (trains === "vlm" && (frames ?? height ?? width) !== undefined)
     throw new VansError("VANS_PLAN_TRAIN", `${name} trains the language model, which draws no clip`, {
       fix: "leave frames, height and width out; promptTokens and answerTokens in the recipe are its size",
@@ -132,7 +134,15 @@ export async function planTraining(recipe: string, options: TrainingPlanOptions 
   const planned =
     trains === "vdm"
       ? vdmParts(suite, clip, lora)
-      : vlmParts(suite, { ...settings, ...(askedTokens !== undefined && { tokens: askedTokens }) }, lora);
+      : vlmParts(
+          suite,
+          {
+            ...settings,
+            ...(askedTokens !== undefined && { tokens: askedTokens }),
+            ...(answerTokens !== undefined && { answerTokens }),
+          },
+          lora,
+        );
   const { parts, tokens, adapterParameters } = planned;
   const peakBytes = Math.round(
     BASE_BYTES + parts.keptBytes + Math.max(parts.blockBytes, parts.headBytes) + parts.adapterBytes,
@@ -234,8 +244,8 @@ function vdmParts(
     adapterParameters,
     parts: {
       keptBytes: config.layerCount * bytes + 2 * tokens * half * F32,
-      // Beside the block's own values: the gradient that arrived, and its weights, which gradients widen as a whole.
-      blockBytes: back.peakBytes + bytes + widenedBytes(params),
+      // Beside the block's own values: the gradient that arrived.
+      blockBytes: heldBytes(back) + bytes,
       headBytes: 0,
       adapterBytes: 4 * adapterParameters * F32,
     },
@@ -262,9 +272,8 @@ function vlmParts(
   });
   const back = graphMemory(graph, () => "half");
   const hidden = input("hidden", [size.answerTokens, text.hiddenSize]);
-  const headParams = new Params();
   const loss = mean(
-    crossEntropy(logitsOf(headParams, config, hidden), input("labels", [size.answerTokens], "i32")),
+    crossEntropy(logitsOf(new Params(), config, hidden), input("labels", [size.answerTokens], "i32")),
   );
   const head = graphMemory({ loss, dx: grad(loss, [hidden])[0]! }, () => "half");
   const adapterParameters = factorsOf(qwenParameters(config, { lora }));
@@ -276,19 +285,11 @@ function vlmParts(
     adapterParameters,
     parts: {
       keptBytes: text.layerCount * bytes,
-      blockBytes: back.peakBytes + bytes + mask + widenedBytes(params),
-      headBytes: head.peakBytes + widenedBytes(headParams),
+      blockBytes: heldBytes(back) + bytes + mask,
+      headBytes: heldBytes(head),
       adapterBytes: 4 * adapterParameters * F32,
     },
   };
-}
-
-/** Bytes of a graph's base matrices in f32. */
-function widenedBytes(params: Params): number {
-  let total = 0;
-  for (const [name, tensor] of params.tensors)
-    if (tensor.rank === 2 && !name.includes(".lora_")) total += elementCount(tensor.shape) * F32;
-  return total;
 }
 
 /** The plan as text, with what fits where it does not. */

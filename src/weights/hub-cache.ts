@@ -51,6 +51,7 @@ export class RepoCache {
     if (!/^[\w.-]+\/[\w.-]+$/.test(repo) || repo.includes(".."))
       throw new VansError("VANS_STORE_SOURCE", `"${repo}" is no repository of the hub`, {
         asked: "organisation/name",
+        fix: "correct the repo in the suite's sources",
       });
     const name = `models--${repo.replace("/", "--")}`;
     this.folder = join(cache, name);

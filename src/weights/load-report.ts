@@ -105,6 +105,7 @@ export function requireLoadable(report: LoadReport): void {
         asked: summary(report.missing),
         found: `${report.matched.length} match, unexpected: ${summary(report.unexpected) || "none"}`,
         why: "another depth in the config, another naming, or an incomplete file",
+        fix: "use the config that came with the weights, and fetch every file of them",
         data,
       },
     );
@@ -116,6 +117,7 @@ export function requireLoadable(report: LoadReport): void {
       {
         found: summary(report.unexpected),
         why: "another depth in the config, or a different variant of the model",
+        fix: "use the config that came with the weights",
         data,
       },
     );

@@ -150,6 +150,7 @@ export async function openPth(path: string, { under }: OpenPthOptions = {}): Pro
   if (under !== undefined && located.size === 0) {
     throw new VansError("VANS_WEIGHTS_TENSOR_MISSING", `${path} has no tensors under ${under}`, {
       found: [...new Set([...tensors.keys()].map((name) => name.split(".")[0]))].slice(0, 8).join(", "),
+      fix: "name one of those found, or none for all tensors",
     });
   }
   return weightSource(path, located, {}, (_, name) => readPthTensor(path, tensors.get(prefix + name)!));
@@ -339,6 +340,7 @@ function tensorOf(
         asked: `[${size.join(", ")}] with strides [${stride.join(", ")}] from element ${elementOffset}`,
         found: `storage ${storage.entry.name} has ${capacity} elements`,
         why: "the file is damaged",
+        fix: "fetch the file again and compare its hash",
       },
     );
   }

@@ -348,6 +348,7 @@ function truncated(path: string, asked: string, found: string): VansError {
 function invalid(path: string, problem: string, cause?: unknown): VansError {
   return new VansError("VANS_WEIGHTS_HEADER_INVALID", `${path} is not a sound safetensors file: ${problem}`, {
     why: "the file is damaged, or was not written by a safetensors library",
+    fix: "fetch the file again and compare its hash (vans suites verify), or write it with a safetensors library",
     cause,
   });
 }

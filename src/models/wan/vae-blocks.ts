@@ -70,7 +70,7 @@ export function causalConv(
   const [taps, rows, columns] = kernel;
   const weight = params.get("weight", [out, channels, ...kernel]);
   const bias = params.get("bias", [out]);
-  const border = [(rows - 1) / 2, (columns - 1) / 2];
+  const border = [(rows - 1) / 2, (columns - 1) / 2] as const;
   const past = taps > 1 ? memory.before(params.path, x, taps - 1, x) : undefined;
   if (frames === 1 && !past) {
     // One frame with nothing before it meets only the last tap.
@@ -83,45 +83,12 @@ export function causalConv(
     return reshape(y, [batch, out, 1, height, width]);
   }
   if (taps === 3 && rows > 1 && !past && out <= NARROW_CHANNELS) return narrowCausalConv(x, weight, bias);
-  return inBands(past ? concat([past, x], 2) : x, weight, bias, past ? 0 : taps - 1);
-}
-
-/** What the runtime may gather under the filters of one convolution, in bytes. */
-const GATHERED_BYTES = 512 * 2 ** 20;
-
-/**
- * A convolution with a centred window in space and `front` frames of zeros before the clip. The runtime first gathers all
- * values under all filters (27 a channel): where that is large, the picture is cut into bands of rows.
- */
-function inBands(x: Tensor, weight: Tensor, bias: Tensor, front: number): Tensor {
-  const [, channels, frames, height, width] = x.shape as [number, number, number, number, number];
-  const [, , taps, rows, columns] = weight.shape as [number, number, number, number, number];
-  const border = [(rows - 1) / 2, (columns - 1) / 2] as const;
-  const outFrames = frames + front - taps + 1;
-  const gathered = 4 * channels * taps * rows * columns * outFrames * height * width;
-  const count = Math.min(height, Math.ceil(gathered / GATHERED_BYTES));
-  if (count <= 1)
-    return conv(x, weight, {
-      strides: [1, 1, 1],
-      padsBefore: [front, ...border],
-      padsAfter: [0, ...border],
-      bias,
-    });
-  const size = Math.ceil(height / count);
-  const bands: Tensor[] = [];
-  for (let start = 0; start < height; start += size) {
-    const end = Math.min(start + size, height);
-    const [from, to] = [Math.max(0, start - border[0]), Math.min(height, end + border[0])];
-    bands.push(
-      conv(slice(x, 3, from, to), weight, {
-        strides: [1, 1, 1],
-        padsBefore: [front, border[0] - (start - from), border[1]],
-        padsAfter: [0, border[0] - (to - end), border[1]],
-        bias,
-      }),
-    );
-  }
-  return concat(bands, 3);
+  return conv(past ? concat([past, x], 2) : x, weight, {
+    strides: [1, 1, 1],
+    padsBefore: [past ? 0 : taps - 1, ...border],
+    padsAfter: [0, ...border],
+    bias,
+  });
 }
 
 /** SiLU of the norm over channels with its gain. */

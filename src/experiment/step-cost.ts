@@ -4,8 +4,10 @@
  */
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { throwIfAborted } from "../base/abort.ts";
+import { takeLock } from "../base/process-lock.ts";
 import { type Recipe, runTraining, taskNamed } from "../train/index.ts";
 import { CostMeter, settingsHash, writeJson } from "./run-state.ts";
 import { shareCache } from "./shared-cache.ts";
@@ -30,11 +32,20 @@ export type StepCost = z.infer<typeof costsSchema>[string];
 const MOST_STEPS = 10;
 const LEAST_STEPS = 2;
 const ENOUGH_SECS = 30;
+/** How often a process looks for what another one measures. */
+const WAIT_MS = 1000;
+
+const COSTS_NAME = "step-costs.json";
 
 /** Recipes that differ in seed, length or rates alone take the same time a step. */
 export function costKey({ task, batch, model, settings, threads }: Recipe): string {
   const { suite: _, ...others } = settings;
   return settingsHash({ task, batch, model, settings: others, threads }).slice(0, 16);
+}
+
+async function readCosts(folder: string): Promise<Record<string, StepCost>> {
+  const text = await readFile(join(folder, COSTS_NAME), "utf8").catch(() => "{}");
+  return costsSchema.catch({}).parse(JSON.parse(text));
 }
 
 /** Costs that are known in an experiment's folder. */
@@ -48,8 +59,7 @@ export class StepCosts {
   }
 
   static async open(folder: string): Promise<StepCosts> {
-    const text = await readFile(join(folder, "step-costs.json"), "utf8").catch(() => "{}");
-    return new StepCosts(folder, costsSchema.catch({}).parse(JSON.parse(text)));
+    return new StepCosts(folder, await readCosts(folder));
   }
 
   /** The cost of a step, if it is known. */
@@ -58,14 +68,29 @@ export class StepCosts {
   }
 
   /**
-   * The cost of a step; measured by some steps of a training of its own where it is not known.
+   * The cost of a step; measured by some steps of a training of its own where it is not known. Of several processes one
+   * measures and the others wait for what it finds.
    *
    * @throws what training throws; `VANS_RUN_ABORTED`
    */
   async measure(recipe: Recipe, signal?: AbortSignal): Promise<StepCost> {
-    const before = this.of(recipe);
-    if (before) return before;
     const key = costKey(recipe);
+    for (;;) {
+      const before = this.of(recipe);
+      if (before) return before;
+      const lock = await takeLock(join(this.#folder, "locks"), `cost-${key}`);
+      try {
+        Object.assign(this.#known, await readCosts(this.#folder));
+        if (lock && !this.of(recipe)) await this.#measureNow(recipe, key, signal);
+      } finally {
+        await lock?.release();
+      }
+      if (!lock) await sleep(WAIT_MS, undefined, signal ? { signal } : {}).catch(() => undefined);
+      throwIfAborted(signal);
+    }
+  }
+
+  async #measureNow(recipe: Recipe, key: string, signal: AbortSignal | undefined): Promise<void> {
     const probes = join(this.#folder, "probes");
     const runFolder = join(probes, key);
     await shareCache(probes);
@@ -104,8 +129,8 @@ export class StepCosts {
       startCpuSecs: 0,
       steps: 1,
     };
-    this.#known[key] = found;
-    await writeJson(join(this.#folder, "step-costs.json"), this.#known);
-    return found;
+    // Another process may have measured another recipe meanwhile.
+    Object.assign(this.#known, await readCosts(this.#folder), { [key]: found });
+    await writeJson(join(this.#folder, COSTS_NAME), this.#known);
   }
 }

@@ -155,9 +155,14 @@ export async function writeAnswer(
   return { folder: target, json: inside(json), videos: videos.map(inside), sheets: sheets.map(inside) };
 }
 
-/** Fills a folder beside `target` and moves its content there; on failure all that was made is removed. */
+/**
+ * Fills a hidden folder and moves its content to `target`; on failure all that was made is removed. A target that exists
+ * has the folder inside: it may be a disk of its own, across which nothing can be renamed, or lie in a folder that cannot
+ * be written to.
+ */
 async function withStaging(target: string, fill: (staging: string) => Promise<void>): Promise<void> {
-  const parent = dirname(target);
+  const isThere = (await stat(target).catch(() => undefined)) !== undefined;
+  const parent = isThere ? target : dirname(target);
   const staging = join(parent, `.${basename(target)}.${process.pid}.tmp`);
   let made: string | undefined;
   try {
@@ -166,7 +171,7 @@ async function withStaging(target: string, fill: (staging: string) => Promise<vo
     await rm(staging, { recursive: true, force: true });
     await mkdir(staging);
     await fill(staging);
-    if ((await stat(target).catch(() => undefined)) === undefined) await rename(staging, target);
+    if (!isThere) await rename(staging, target);
     else {
       for (const name of await readdir(staging)) await rename(join(staging, name), join(target, name));
       await rm(staging, { recursive: true, force: true });
@@ -174,6 +179,13 @@ async function withStaging(target: string, fill: (staging: string) => Promise<vo
   } catch (error) {
     await rm(staging, { recursive: true, force: true }).catch(() => undefined);
     if (made !== undefined) await rm(made, { recursive: true, force: true }).catch(() => undefined);
-    throw isVansError(error) ? error : unwritable(target, error);
+    throw inTarget(error, staging, target);
   }
+}
+
+/** The failure in terms of the folder that the caller knows. */
+function inTarget(error: unknown, staging: string, target: string): unknown {
+  if (!isVansError(error)) return unwritable(target, error);
+  const { asked, cause } = error.details;
+  return asked?.startsWith(staging) ? unwritable(join(target, asked.slice(staging.length)), cause) : error;
 }

@@ -30,6 +30,7 @@ import { fitLatentPreview, type LatentPreview } from "./latent-preview.ts";
 import { availableBytes } from "./peak-memory.ts";
 import { planMemory } from "./plan.ts";
 import { type QuantizedParts, quantizedFiles } from "./quantized-parts.ts";
+import { checkedQuestion } from "./question.ts";
 import { loadSuite, type Suite, weightBytes } from "./suite.ts";
 import { type SuiteHashes, suiteHashes } from "./suite-hashes.ts";
 import type { AnswerSettings } from "./suite-manifest.ts";
@@ -174,7 +175,7 @@ export class Answerer {
    */
   async *answer(request: AnswerRequest): AsyncGenerator<AnswerEvent, AnswerReport> {
     const settings = settingsFor(this.suite.manifest.answer, request);
-    const question = questionOf(request);
+    const question = checkedQuestion(request.question);
     const before = this.#turn;
     let finished = (): void => undefined;
     this.#turn = new Promise((done) => {
@@ -519,14 +520,6 @@ async function clipKey(clip: string | Clip): Promise<string> {
   }
   const found = await stat(clip).catch(() => undefined);
   return `${resolve(clip)}:${found?.size}:${found?.mtimeMs}`;
-}
-
-function questionOf(request: AnswerRequest): string {
-  const question = request.question.trim();
-  if (question !== "") return question;
-  throw new VansError("VANS_ANSWER_REQUEST", "the question is empty", {
-    fix: 'ask something, for example "What happens next?"',
-  });
 }
 
 /** The suite's settings with those of the request. @throws `VANS_ANSWER_REQUEST` */

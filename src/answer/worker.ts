@@ -44,7 +44,6 @@ export class AnswerWorker {
       ...(device !== undefined && { device }),
       ...(memory !== undefined && { memory }),
       ...(quantized !== undefined && { quantized }),
-      ...(quantized !== undefined && { quantized }),
       ...(threads !== undefined && { threads }),
     };
     this.#worker = startThread(start);

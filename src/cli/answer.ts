@@ -7,6 +7,7 @@ import { basename, extname, join } from "node:path";
 import { Command, Option } from "@commander-js/extra-typings";
 import { DEVICE_CHOICES } from "../answer/devices.ts";
 import type { AnswerRequest, WorkerOptions } from "../answer/index.ts";
+import { checkedQuestion } from "../answer/question.ts";
 import { answerProgress } from "./answer-progress.ts";
 import { interruptible } from "./interrupt.ts";
 import { decimalNumber, wholeNumber } from "./number-options.ts";
@@ -56,6 +57,8 @@ export function answerCommand() {
     .addHelpText("after", HELP)
     .action(async (clip, question, options) => {
       const { seed, steps, guidance, samples, device, suite } = options;
+      // Before anything is loaded: the runtime crashes when it starts below a command line of some 16,000 characters.
+      checkedQuestion(question);
       await runAnswer(
         {
           clip,

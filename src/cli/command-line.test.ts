@@ -203,34 +203,73 @@ describe("vans answer", () => {
     expect(run.err).toMatch(/^VANS_MEDIA_UNWRITABLE: /);
   });
 
-  it("leaves nothing on a full disk", async (context) => {
-    const disk = join(root, "disk");
-    await mkdir(disk);
+  it("refuses questions without end before the runtime sees them", async () => {
+    const endless = "what happens next? ".repeat(2000);
+    const run = await vans("answer", clip, endless, "--suite", suite, "--out", join(root, "long-question"));
+    expect([run.code, run.err.split(":")[0]]).toEqual([1, "VANS_ANSWER_REQUEST"]);
+    // A whole process, for the runtime reads the process's own command line.
+    const args = ["answer", clip, endless, "--suite", suite, "--out", join(root, "long-question"), "--json"];
+    const outcome = await vansProcess(args, () => undefined);
+    expect(outcome.code).toBe(1);
+    expect(outcome.out).toContain("VANS_ANSWER_REQUEST");
+    expect(existsSync(join(root, "long-question"))).toBe(false);
+  });
+
+  /** A disk of its own below the tests' folder. */
+  async function withDisk(size: string, skip: () => void, use: (disk: string) => Promise<void>) {
+    const disk = await mkdtemp(join(root, "disk-"));
     try {
-      execFileSync("mount", ["-t", "tmpfs", "-o", "size=20k", "tmpfs", disk], { stdio: "ignore" });
+      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", disk], { stdio: "ignore" });
     } catch {
-      context.skip("mounting a small disk needs root");
+      return skip();
     }
     try {
-      const run = await vans(
-        "answer",
-        clip,
-        question,
-        "--suite",
-        suite,
-        "--out",
-        join(disk, "out"),
-        "--steps",
-        "1",
-        "--json",
-      );
-      expect(run.code).toBe(1);
-      expect(run.events().at(-1)).toMatchObject({ type: "error", code: "VANS_MEDIA_DISK_FULL" });
-      expect(await readdir(disk)).toEqual([]);
+      await use(disk);
     } finally {
       execFileSync("umount", [disk]);
     }
-  });
+  }
+
+  it("leaves nothing on a full disk", (context) =>
+    withDisk(
+      "20k",
+      () => context.skip("mounting a small disk needs root"),
+      async (disk) => {
+        const out = join(disk, "out");
+        const ask = ["answer", clip, question, "--suite", suite, "--steps", "1", "--json"];
+        for (const folder of [out, disk]) {
+          const run = await vans(...ask, "--out", folder);
+          expect(run.code).toBe(1);
+          const told = run.events().at(-1);
+          expect(told).toMatchObject({ type: "error", code: "VANS_MEDIA_DISK_FULL" });
+          expect(told!["asked"]).toMatch(new RegExp(`^${folder}/(answer|sheet)[^/]*$`));
+          expect(await readdir(disk)).toEqual([]);
+        }
+      },
+    ));
+
+  it("writes into a folder that is a disk of its own", (context) =>
+    withDisk(
+      "10m",
+      () => context.skip("mounting a disk needs root"),
+      async (disk) => {
+        const run = await vans(
+          "answer",
+          clip,
+          question,
+          "--suite",
+          suite,
+          "--out",
+          disk,
+          "--steps",
+          "1",
+          "--samples",
+          "2",
+        );
+        expect(run.code).toBe(0);
+        expect((await readdir(disk)).length).toBe(5);
+      },
+    ));
 });
 
 describe("vans again", () => {
@@ -365,31 +404,55 @@ describe("other commands", () => {
   });
 });
 
+/** Runs the program in a process of its own. `onText` sees its output as it grows. */
+async function vansProcess(
+  args: readonly string[],
+  onText: (child: ReturnType<typeof spawn>, text: string) => void,
+): Promise<{ readonly code: number | null; readonly out: string; readonly err: string }> {
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+  const main = new URL("./main.ts", import.meta.url).pathname;
+  const child = spawn(process.execPath, ["--import", loader, main, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const text = { out: "", err: "" };
+  child.stderr.on("data", (chunk: Buffer) => {
+    text.err += chunk.toString();
+  });
+  child.stdout.on("data", (chunk: Buffer) => {
+    text.out += chunk.toString();
+    onText(child, text.out);
+  });
+  const code = await new Promise<number | null>((done) => child.on("close", done));
+  return { code, ...text };
+}
+
 describe("Ctrl-C", () => {
   it("stops within a step, exits 130, and leaves nothing", async () => {
     const out = join(root, "stopped/deeper");
-    const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
-    const main = new URL("./main.ts", import.meta.url).pathname;
     const args = ["answer", clip, question, "--suite", suite, "--out", out, "--steps", "1000", "--json"];
-    const child = spawn(process.execPath, ["--import", loader, main, ...args], {
-      stdio: ["ignore", "pipe", "ignore"],
+    let isSent = false;
+    const run = await vansProcess(args, (child, text) => {
+      if (!isSent && text.includes('"step"')) isSent = child.kill("SIGINT");
     });
-    let text = "";
-    const code = await new Promise<number | null>((done) => {
-      child.stdout.on("data", (chunk: Buffer) => {
-        const isFirst = !text.includes('"step"');
-        text += chunk.toString();
-        if (isFirst && text.includes('"step"')) child.kill("SIGINT");
-      });
-      child.on("close", done);
-    });
-    expect(code).toBe(130);
-    const events = text
+    expect(run.code).toBe(130);
+    const events = run.out
       .trim()
       .split("\n")
       .map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(events.at(-1)).toMatchObject({ type: "error", code: "VANS_RUN_ABORTED" });
     expect(events.filter(({ type }) => type === "step").length).toBeLessThan(500);
     expect(existsSync(join(root, "stopped"))).toBe(false);
+  });
+});
+
+describe("a reader that leaves", () => {
+  it("stops the work like Ctrl-C, without a stack of its own", async () => {
+    const out = join(root, "unread/deeper");
+    const args = ["answer", clip, question, "--suite", suite, "--out", out, "--steps", "1000", "--json"];
+    const run = await vansProcess(args, (child, text) => {
+      if (text.includes('"step"')) child.stdout!.destroy();
+    });
+    expect(run).toMatchObject({ code: 130, err: "VANS_RUN_ABORTED: stopped; nothing was written\n" });
+    expect(existsSync(join(root, "unread"))).toBe(false);
   });
 });

@@ -6,7 +6,7 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import { packageVersion } from "../answer/package-version.ts";
-import { failed, usageFailed } from "./report-error.ts";
+import { failed, USAGE, usageFailed } from "./report-error.ts";
 
 /** All commands in the order in which help shows them, each loaded when needed. */
 const COMMANDS: Readonly<Record<string, () => Promise<CommandUnknownOpts>>> = {
@@ -69,5 +69,6 @@ async function makeProgram(only?: string): Promise<CommandUnknownOpts> {
 function raiseErrors(command: CommandUnknownOpts): void {
   command.exitOverride();
   command.showHelpAfterError("(--help shows what is possible)");
+  command.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, `${USAGE}: `)) });
   for (const below of command.commands) raiseErrors(below);
 }

@@ -76,7 +76,7 @@ export function demoCommand() {
               progress.end();
             }
           }
-        });
+        }, "stopped; answers that were finished stay");
       } finally {
         await worker.close();
       }

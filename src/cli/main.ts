@@ -3,7 +3,10 @@
  * The command line.
  * @module
  */
+import { watchOutput } from "./closed-output.ts";
 import { runCommandLine } from "./command-line.ts";
 
+const output = watchOutput(process, () => void process.emit("SIGTERM", "SIGTERM"));
+const code = await runCommandLine(process.argv.slice(2));
 // Output that waits in a pipe is lost by process.exit, so only the code is set.
-process.exitCode = await runCommandLine(process.argv.slice(2));
+process.exitCode = output.isFailed ? 1 : code;

@@ -14,6 +14,9 @@ export interface ErrorOptions {
 /** Exit code of a run that was stopped by a signal: 128 + SIGINT. */
 export const EXIT_STOPPED = 130;
 
+/** Code of a command line that is wrong itself. */
+export const USAGE = "VANS_CLI_USAGE";
+
 /** Tells what went wrong in a command. @returns the exit code */
 export function failed(error: unknown, { isJson }: ErrorOptions): number {
   const told = isVansError(error)
@@ -38,7 +41,7 @@ export function usageFailed(error: CommanderError, { isJson }: ErrorOptions): nu
   const isMissing = error.code === "commander.help";
   const message = isMissing ? "a command is missing" : error.message.replace(/^error: /, "");
   // The help that Commander shows instead does not say so.
-  if (isMissing) console.error(`\nerror: ${message}`);
-  if (isJson) console.log(JSON.stringify({ type: "error", code: "VANS_CLI_USAGE", message }));
+  if (isMissing) console.error(`\n${USAGE}: ${message}`);
+  if (isJson) console.log(JSON.stringify({ type: "error", code: USAGE, message }));
   return 2;
 }

@@ -10,10 +10,12 @@
  */
 import type { EncodedPacket, EncodedPacketSink } from "mediabunny";
 import type { VideoFrame } from "node-webcodecs";
+import type { VansError } from "../base/errors.ts";
 import type { FrameSink } from "./codec-protocol.ts";
 import type { RotationDegrees } from "./media-info.ts";
 import type { PacketEntry } from "./packet-table.ts";
 import { cropTopLeft, type ImageSize, type RgbImage, resizeImage } from "./resize.ts";
+import { type StoredPlanes, unnamedPlanes } from "./stored-planes.ts";
 import { turnImage } from "./turn.ts";
 import { loadWebCodecs, type WebCodecs } from "./webcodecs.ts";
 import { type ChromaMode, rgbFromYuv, type YuvColour, type YuvLayout, yuvByteCount } from "./yuv.ts";
@@ -35,6 +37,10 @@ export interface DecodeJob {
   readonly colour: YuvColour;
   readonly rotationDegrees: RotationDegrees;
   readonly isMirrored: boolean;
+  /** Whether the planes are green, blue and red. */
+  readonly isRgb: boolean;
+  /** The refusal of a pixel format that is not understood. */
+  readonly unsupported: () => VansError;
   /** The part of each frame that is picture, from its top left; the frame's own size where nothing is padded. */
   readonly picture: ImageSize | undefined;
 }
@@ -179,6 +185,7 @@ class GroupRun {
   readonly #group: Group;
   readonly #packets: readonly FetchedPacket[];
   readonly #options: DecodeOptions;
+  #isUnknownFormat = false;
 
   constructor(
     codecs: WebCodecs,
@@ -258,6 +265,7 @@ class GroupRun {
         for (const { number, image } of pending.splice(0)) await emit(number, number, image);
       },
     );
+    if (this.#isUnknownFormat) throw this.#job.unsupported();
     return { frameCount, missing };
   }
 
@@ -344,12 +352,17 @@ class GroupRun {
   }
 
   #imageOf(frame: VideoFrame): RgbImage | undefined {
-    const { rotationDegrees, isMirrored, colour, decoder } = this.#job;
+    const { rotationDegrees, isMirrored, colour } = this.#job;
     const size = { height: frame.codedHeight, width: frame.codedWidth };
     if (size.height < 1 || size.width < 1 || size.height * size.width > MAX_FRAME_PIXELS) return undefined;
-    const { planes, layout, isConverted } = planesOf(frame);
-    // swscale brings 8-bit full-range video to limited range; deeper video keeps its range.
-    const isFullRange = colour.isFullRange && !(isConverted && !isHighDepth(decoder.codec));
+    const stored = planesOf(frame, this.#job);
+    if (stored === undefined) {
+      this.#isUnknownFormat = true;
+      return undefined;
+    }
+    const { planes, layout, isConverted } = stored;
+    // swscale brings full-range video to limited range.
+    const isFullRange = colour.isFullRange && !isConverted;
     const image = rgbFromYuv(planes, { ...size, layout }, { ...colour, isFullRange }, this.#options.chroma);
     const { picture = size } = this.#job;
     return turnImage(cropTopLeft(image, picture), rotationDegrees, isMirrored);
@@ -359,34 +372,28 @@ class GroupRun {
 /** The native side of a frame, which knows its true pixel format ("" if WebCodecs has no name for it). */
 interface NativeFrame {
   readonly format: string;
+  allocationSize(): number;
   copyTo(destination: Buffer, options?: { readonly format: string }): void;
 }
 
-function planesOf(frame: VideoFrame): { planes: Uint8Array; layout: YuvLayout; isConverted: boolean } {
+function planesOf(
+  frame: VideoFrame,
+  { decoder, isRgb }: DecodeJob,
+): (StoredPlanes & { readonly isConverted: boolean }) | undefined {
   const native = frame._getNative() as NativeFrame;
   const { codedHeight: height, codedWidth: width } = frame;
-  const copy = (layout: YuvLayout, options?: { format: string }): Uint8Array => {
-    // 128 is "no colour": what grey video, which has no chroma planes, leaves untouched.
-    const planes = Buffer.alloc(yuvByteCount(layout, height, width), 128);
-    native.copyTo(planes, options);
-    return planes;
-  };
-  if (native.format === "I420" || native.format === "I422" || native.format === "I444")
-    return { planes: copy(native.format), layout: native.format, isConverted: false };
   if (native.format === "") {
-    try {
-      // Full-range 4:2:0 and grey have no WebCodecs name, but the same planes. Deeper formats do not fit and throw.
-      return { planes: copy("I420"), layout: "I420", isConverted: false };
-    } catch {
-      return { planes: copy("I444", { format: "I444" }), layout: "I444", isConverted: true };
-    }
+    const unnamed = {
+      ...{ height, width },
+      byteCount: native.allocationSize(),
+      copyTo: (bytes: Buffer) => native.copyTo(bytes),
+    };
+    const stored = unnamedPlanes(unnamed, decoder.codec, isRgb);
+    return stored && { ...stored, isConverted: false };
   }
-  return { planes: copy("I420", { format: "I420" }), layout: "I420", isConverted: true };
-}
-
-/** More than 8 bits a sample, by the codec string (RFC 6381 and the codecs' own registrations). */
-function isHighDepth(codec: string): boolean {
-  if (codec.startsWith("avc1.")) return ["6e", "7a", "f4"].includes(codec.slice(5, 7).toLowerCase());
-  if (codec.startsWith("vp09.") || codec.startsWith("av01.")) return Number(codec.split(".")[3]) > 8;
-  return /^(hev1|hvc1)\.2/.test(codec);
+  const isPlanar = native.format === "I420" || native.format === "I422" || native.format === "I444";
+  const layout: YuvLayout = isPlanar ? (native.format as YuvLayout) : "I420";
+  const planes = Buffer.alloc(yuvByteCount(layout, height, width));
+  native.copyTo(planes, isPlanar ? undefined : { format: layout });
+  return { planes, layout, isConverted: !isPlanar };
 }

@@ -96,6 +96,11 @@ describe("both backends", () => {
     "h264-rotated.mov",
     "vp9-odd-size.webm",
     "vp8-hidden-frame.webm",
+    "h264-10-bit.mp4",
+    "vp9-10-bit.webm",
+    "av1-10-bit.mkv",
+    "h264-422-10-bit.mkv",
+    "h264-full-range.mp4",
   ];
   withFfmpeg.each(files)("give the same frames of %s", async (file) => {
     const request = { timesSecs: [0, 0.55, 1.9, 2.3], ...patience };
@@ -270,6 +275,33 @@ describe("pictures", () => {
       .gif({ delay: [0, 0] })
       .toFile(path);
     expect((await probe(path, { backends: npm, ...patience })).frameRateHz).toBeCloseTo(10);
+  });
+});
+
+describe("unusual pixels", () => {
+  it.each(["h264-10-bit.mp4", "vp9-10-bit.webm", "av1-10-bit.mkv", "h264-422-10-bit.mkv"])(
+    "%s, of more than 8 bits, is read without ffmpeg",
+    async (file) => {
+      const clip = await readClip(fixture(file), { backends: npm, ...patience });
+      expect(numbers(clip)).toEqual(all);
+      // Grey stays grey.
+      const { rgb } = frameOf(clip, 12);
+      const [red, green, blue] = rgb.subarray(-3);
+      expect(Math.max(red!, green!, blue!) - Math.min(red!, green!, blue!)).toBeLessThan(4);
+    },
+  );
+  it("that could be read in two ways are refused without ffmpeg", async () => {
+    await expect(readClip(fixture("h264-rgb.mp4"), { backends: npm, ...patience })).rejects.toMatchObject({
+      code: "VANS_MEDIA_CODEC_UNSUPPORTED",
+      message: expect.stringMatching(/h264 in an unusual pixel format \(avc1\.f4/),
+    });
+  });
+  withFfmpeg.each(["h264-rgb.mp4", "h264-no-times.avi"])("%s is read by ffmpeg", async (file) => {
+    const clip = await readClip(fixture(file), patience);
+    expect(clip.source.backend).toBe("ffmpeg");
+    expect(numbers(clip)).toEqual(all);
+    const some = await readClip(fixture(file), { timesSecs: [2.3, 0, 1.04], ...patience });
+    expect(numbers(some)).toEqual([23, 0, 10]);
   });
 });
 

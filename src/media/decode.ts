@@ -8,7 +8,7 @@ import type { Clip } from "./clip.ts";
 import { runCodecTask } from "./codec-host.ts";
 import type { CodecReply, CodecTask, ReadWish, SentFrame, SentPicks } from "./codec-protocol.ts";
 import { findFfmpeg } from "./ffmpeg.ts";
-import { codecUnsupported, corrupt, formatUnknown, unreadable } from "./media-errors.ts";
+import { codecUnsupported, corrupt, formatUnknown, tooLarge, unreadable } from "./media-errors.ts";
 import { MEDIA_BACKENDS, type MediaBackend, type MediaInfo } from "./media-info.ts";
 import { checkFrameRequest, type FrameRequest } from "./read-request.ts";
 import type { ChromaMode } from "./yuv.ts";
@@ -112,13 +112,13 @@ export async function readClip(path: string, options: ReadClipOptions = {}): Pro
   };
   return withBackends(path, options, {
     npm: async () => {
-      const assembly = new ClipAssembly(path);
+      const assembly = new ClipAssembly(path, wish.maxBytes);
       await runTask({ kind: "read", path, ...wish }, options, (reply) => assembly.take(reply));
       return assembly.finish();
     },
     ffmpeg: async (programs) => {
       const { readWithFfmpeg } = await import("./ffmpeg-decode.ts");
-      const assembly = new ClipAssembly(path);
+      const assembly = new ClipAssembly(path, wish.maxBytes);
       await readWithFfmpeg(programs, path, {
         ...timing(options),
         ...wish,
@@ -232,12 +232,14 @@ async function checkReadable(path: string): Promise<void> {
 /** Puts a clip together from the replies of a backend. */
 class ClipAssembly {
   readonly #path: string;
+  readonly #maxBytes: number;
   #info: MediaInfo | undefined;
   #picks: SentPicks | undefined;
   readonly #frames = new Map<number, { shown: number; frame: SentFrame }>();
 
-  constructor(path: string) {
+  constructor(path: string, maxBytes: number) {
     this.#path = path;
+    this.#maxBytes = maxBytes;
   }
 
   take(reply: CodecReply): void {
@@ -264,6 +266,11 @@ class ClipAssembly {
     const lostFrames = picks.frames.filter((number) => this.#frames.get(number)?.shown !== number).length;
     const { height, width } = chosen[0]!.frame;
     const bytes = height * width * 3;
+    // Times that are asked for again and again repeat the same few decoded frames.
+    if (bytes * chosen.length > this.#maxBytes) {
+      const wanted = `${chosen.length} frames of ${width}x${height}: ${bytes * chosen.length} bytes`;
+      throw tooLarge(this.#path, wanted, this.#maxBytes);
+    }
     const rgb = new Uint8Array(bytes * chosen.length);
     chosen.forEach(({ frame }, position) => {
       rgb.set(frame.rgb, position * bytes);

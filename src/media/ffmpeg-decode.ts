@@ -5,6 +5,7 @@
  */
 import type { CodecReply, ReadWish } from "./codec-protocol.ts";
 import { type FfmpegPrograms, runProgram } from "./ffmpeg.ts";
+import { FrameSplitter } from "./frame-splitter.ts";
 import { corrupt, formatUnknown, noVideo, tooLarge } from "./media-errors.ts";
 import {
   type FrameTimes,
@@ -15,6 +16,7 @@ import {
 } from "./media-info.ts";
 import { pickFrames } from "./read-request.ts";
 import { cropTopLeft, type ImageSize, type RgbImage } from "./resize.ts";
+import { eightBits } from "./stored-planes.ts";
 import { turnImage } from "./turn.ts";
 import { pictureSizeFrom } from "./writer-tag.ts";
 import {
@@ -41,15 +43,17 @@ const DEMUXERS =
   "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,mpegts,mpeg,mpegvideo,ogg,asf,asf_o,gif,apng,h264,hevc,ivf,m4v,mjpeg,mxf,nut,rm,wtv,dv,av1,obu,y4m,yuv4mpegpipe,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,dnxhd,vc1,swf,roq,nsv,bink,gxf,lmlm4,cavsvideo,dirac,evc,vvc,avs,amv";
 const SAFE_INPUT = ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS];
 
-/** Planes that we convert ourselves, by ffmpeg's pixel format. Everything else is converted by ffmpeg. */
-const PLANAR: Readonly<Record<string, YuvLayout>> = {
-  yuv420p: "I420",
-  yuvj420p: "I420",
-  yuv422p: "I422",
-  yuvj422p: "I422",
-  yuv444p: "I444",
-  yuvj444p: "I444",
-};
+/** Planes that we convert ourselves; everything else is converted by ffmpeg. */
+interface Planar {
+  readonly layout: YuvLayout;
+  readonly depth: number;
+}
+
+/** By ffmpeg's pixel format. */
+function planarOf(pixelFormat: string): Planar | undefined {
+  const found = /^yuvj?(420|422|444)p(?:(10|12)le)?$/.exec(pixelFormat);
+  return found ? { layout: `I${found[1]!}` as YuvLayout, depth: Number(found[2] ?? 8) } : undefined;
+}
 
 /** Frames further apart than this are sought one by one rather than decoded through. */
 const SEEK_GAP_SECS = 8;
@@ -59,6 +63,8 @@ const TIME_EPSILON_SECS = 1e-4;
 interface ProbedFile {
   readonly info: MediaInfo;
   readonly times: FrameTimes;
+  /** False where the file has no times: frames are counted, at the average rate. */
+  readonly isTimed: boolean;
   /** Container time of the first frame. */
   readonly originSecs: number;
   readonly codedHeight: number;
@@ -130,15 +136,17 @@ async function decodeRun(
   options: Timing & { readonly chroma: ChromaMode },
 ): Promise<Map<number, RgbImage>> {
   const at = (number: number): number => file.originSecs + file.times.timesSecs[number]!;
-  const seekTo = file.times.timesSecs[run[0]!]! > SEEK_GAP_SECS ? at(run[0]!) - TIME_EPSILON_SECS : undefined;
-  const layout = PLANAR[file.pixelFormat];
-  const terms = contiguous(run).map(
-    ([first, last]) =>
-      `between(t,${(at(first) - TIME_EPSILON_SECS).toFixed(6)},${(at(last) + TIME_EPSILON_SECS).toFixed(6)})`,
+  const isFar = file.times.timesSecs[run[0]!]! > SEEK_GAP_SECS;
+  const seekTo = isFar && file.isTimed ? at(run[0]!) - TIME_EPSILON_SECS : undefined;
+  const planar = planarOf(file.pixelFormat);
+  const terms = contiguous(run).map(([first, last]) =>
+    file.isTimed
+      ? `between(t,${(at(first) - TIME_EPSILON_SECS).toFixed(6)},${(at(last) + TIME_EPSILON_SECS).toFixed(6)})`
+      : `between(n,${first},${last})`,
   );
   const images: RgbImage[] = [];
-  const frames = new FrameSplitter(frameBytes(file, layout), (bytes) =>
-    images.push(imageFrom(file, layout, options.chroma, bytes)),
+  const frames = new FrameSplitter(frameBytes(file, planar), (bytes) =>
+    images.push(imageFrom(file, planar, options.chroma, bytes)),
   );
   const { stderr } = await runProgram(
     programs.ffmpeg,
@@ -148,7 +156,7 @@ async function decodeRun(
       ...[...SAFE_INPUT, "-i", `file:${path}`, "-map", "0:v:0", "-an", "-sn", "-dn"],
       // After the choice, frames are renumbered at a constant rate, so that the writer neither drops nor repeats any.
       ...["-vf", `select='${terms.join("+")}',showinfo,setpts=N/(25*TB)`, "-r", "25"],
-      ...["-frames:v", String(run.length), "-pix_fmt", layout === undefined ? "rgb24" : file.pixelFormat],
+      ...["-frames:v", String(run.length), "-pix_fmt", planar === undefined ? "rgb24" : file.pixelFormat],
       ...["-f", "rawvideo", "pipe:1"],
     ],
     { silenceSecs: options.silenceSecs, signal: options.signal, onOutput: (chunk) => frames.push(chunk) },
@@ -159,10 +167,9 @@ async function decodeRun(
   const found = new Map<number, RgbImage>();
   images.forEach((image, position) => {
     const time = times[position];
-    const number =
-      time === undefined
-        ? undefined
-        : run.find((candidate) => Math.abs(at(candidate) - time) < 2 * TIME_EPSILON_SECS);
+    const number = file.isTimed
+      ? run.find((candidate) => Math.abs(at(candidate) - (time ?? Number.NaN)) < 2 * TIME_EPSILON_SECS)
+      : run[position];
     if (number !== undefined) found.set(number, image);
   });
   return found;
@@ -179,52 +186,24 @@ function contiguous(numbers: readonly number[]): [number, number][] {
   return ranges;
 }
 
-function frameBytes(file: ProbedFile, layout: YuvLayout | undefined): number {
-  return layout === undefined
-    ? file.codedHeight * file.codedWidth * 3
-    : yuvByteCount(layout, file.codedHeight, file.codedWidth);
+function frameBytes(file: ProbedFile, planar: Planar | undefined): number {
+  if (planar === undefined) return file.codedHeight * file.codedWidth * 3;
+  return yuvByteCount(planar.layout, file.codedHeight, file.codedWidth) * (planar.depth > 8 ? 2 : 1);
 }
 
 function imageFrom(
   file: ProbedFile,
-  layout: YuvLayout | undefined,
+  planar: Planar | undefined,
   chroma: ChromaMode,
   bytes: Uint8Array,
 ): RgbImage {
   const size = { height: file.codedHeight, width: file.codedWidth };
+  const planes = planar !== undefined && planar.depth > 8 ? eightBits(bytes, planar.depth) : bytes;
   const image =
-    layout === undefined
+    planar === undefined
       ? { ...size, rgb: bytes }
-      : rgbFromYuv(bytes, { ...size, layout }, file.colour, chroma);
+      : rgbFromYuv(planes, { ...size, layout: planar.layout }, file.colour, chroma);
   return turnImage(cropTopLeft(image, file.picture), file.info.rotationDegrees);
-}
-
-/** Cuts a stream of bytes into frames. */
-class FrameSplitter {
-  readonly #size: number;
-  readonly #onFrame: (bytes: Uint8Array) => void;
-  #frame: Uint8Array;
-  #filled = 0;
-
-  constructor(size: number, onFrame: (bytes: Uint8Array) => void) {
-    this.#size = size;
-    this.#onFrame = onFrame;
-    this.#frame = new Uint8Array(size);
-  }
-
-  push(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; ) {
-      const taken = Math.min(chunk.length - at, this.#size - this.#filled);
-      this.#frame.set(chunk.subarray(at, at + taken), this.#filled);
-      at += taken;
-      this.#filled += taken;
-      if (this.#filled === this.#size) {
-        this.#onFrame(this.#frame);
-        this.#frame = new Uint8Array(this.#size);
-        this.#filled = 0;
-      }
-    }
-  }
 }
 
 interface ProbeJson {
@@ -237,6 +216,7 @@ interface ProbeJson {
     readonly color_space?: string;
     readonly color_range?: string;
     readonly time_base?: string;
+    readonly avg_frame_rate?: string;
     readonly tags?: { readonly rotate?: string };
     readonly side_data_list?: readonly { readonly rotation?: number }[];
   }[];
@@ -244,7 +224,7 @@ interface ProbeJson {
 
 async function describe(programs: FfmpegPrograms, path: string, timing: Timing): Promise<ProbedFile> {
   const entries =
-    "format=format_name:format_tags=encoder:stream=codec_name,width,height,pix_fmt,color_space,color_range,time_base:stream_tags=rotate:stream_side_data=rotation";
+    "format=format_name:format_tags=encoder:stream=codec_name,width,height,pix_fmt,color_space,color_range,time_base,avg_frame_rate:stream_tags=rotate:stream_side_data=rotation";
   const json = await ffprobe(
     programs,
     path,
@@ -259,7 +239,8 @@ async function describe(programs: FfmpegPrograms, path: string, timing: Timing):
     throw noVideo(path, `no video stream in ${container}`);
   // VP8 hides packets, which ffprobe's list does not tell.
   const packetsTell = stream.codec_name !== "vp8";
-  const timestamps = await readTimestamps(programs, path, secondsOf(stream.time_base), packetsTell, timing);
+  const units = { unitSecs: ratioOf(stream.time_base), rateHz: ratioOf(stream.avg_frame_rate) };
+  const { frames: timestamps, isTimed } = await readTimestamps(programs, path, units, packetsTell, timing);
   if (timestamps.length === 0)
     throw corrupt(path, `${stream.codec_name} in ${container}, but no readable frame`);
   const starts = Float64Array.from(timestamps, ({ startSecs }) => startSecs);
@@ -284,6 +265,7 @@ async function describe(programs: FfmpegPrograms, path: string, timing: Timing):
       backend: "ffmpeg",
     },
     times,
+    isTimed,
     originSecs: starts.reduce((a, b) => Math.min(a, b)),
     codedHeight: stream.height,
     codedWidth: stream.width,
@@ -312,9 +294,11 @@ function rotationOf(stream: NonNullable<ProbeJson["streams"]>[number]): Rotation
   return quarter as RotationDegrees;
 }
 
-function secondsOf(timeBase: string | undefined): number {
-  const [numerator, denominator] = (timeBase ?? "1/1").split("/").map(Number);
-  return numerator! / denominator!;
+/** A fraction as ffprobe writes it; 1 where it makes no sense. */
+function ratioOf(text: string | undefined): number {
+  const [numerator, denominator] = (text ?? "1/1").split("/").map(Number);
+  const ratio = numerator! / denominator!;
+  return ratio > 0 && Number.isFinite(ratio) ? ratio : 1;
 }
 
 interface FrameStart {
@@ -322,14 +306,17 @@ interface FrameStart {
   readonly durationSecs: number;
 }
 
-/** When frames are shown: from the packets where they say so, else from decoding everything. */
+/**
+ * When frames are shown: from the packets where they say so, else from decoding everything. Raw streams and H.264 in avi
+ * have no times; their frames are counted.
+ */
 async function readTimestamps(
   programs: FfmpegPrograms,
   path: string,
-  unitSecs: number,
+  { unitSecs, rateHz }: { readonly unitSecs: number; readonly rateHz: number },
   packetsTell: boolean,
   timing: Timing,
-): Promise<FrameStart[]> {
+): Promise<{ readonly frames: readonly FrameStart[]; readonly isTimed: boolean }> {
   if (packetsTell) {
     const packets = await ffprobe(
       programs,
@@ -338,7 +325,7 @@ async function readTimestamps(
       timing,
     );
     const fromPackets = parseRows(packets.stdout, unitSecs, (flags) => !flags.includes("D"));
-    if (fromPackets !== undefined) return fromPackets;
+    if (fromPackets !== undefined) return { frames: fromPackets, isTimed: true };
   }
   const frames = await ffprobe(
     programs,
@@ -346,7 +333,14 @@ async function readTimestamps(
     ["-select_streams", "v:0", "-show_entries", "frame=best_effort_timestamp", "-of", "csv=p=0"],
     timing,
   );
-  return parseRows(frames.stdout, unitSecs, () => true) ?? [];
+  const fromFrames = parseRows(frames.stdout, unitSecs, () => true);
+  if (fromFrames !== undefined) return { frames: fromFrames, isTimed: true };
+  const count = frames.stdout.split("\n").filter((line) => line.trim() !== "").length;
+  const counted = Array.from({ length: count }, (_, k) => ({
+    startSecs: k / rateHz,
+    durationSecs: 1 / rateHz,
+  }));
+  return { frames: counted, isTimed: false };
 }
 
 /** Rows `start,duration,flags`; undefined if a start is missing. */

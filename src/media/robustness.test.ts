@@ -52,6 +52,14 @@ describe("limits", () => {
       code: "VANS_MEDIA_TOO_LARGE",
     });
   });
+  it("count a frame as often as it is asked for", async () => {
+    const timesSecs = Array.from({ length: 100 }, () => 0);
+    await expect(
+      readClip(fixture("vp9.webm"), { timesSecs, maxBytes: 10_000, ...npm }),
+    ).rejects.toMatchObject({
+      code: "VANS_MEDIA_TOO_LARGE",
+    });
+  });
   it("on requests are checked first of all", async () => {
     await expect(readClip(join(folder, "missing.mp4"), { frameCount: -1 })).rejects.toMatchObject({
       code: "VANS_MEDIA_REQUEST_INVALID",

@@ -134,6 +134,9 @@ async function describe(path: string, input: Input, progress: Progress): Promise
     },
     rotationDegrees,
     isMirrored: await track.getFlip(),
+    isRgb,
+    unsupported: () =>
+      codecUnsupported(path, container, `${codec} in an unusual pixel format (${config.codec})`, false),
     picture: picture === coded ? undefined : picture,
   };
 

@@ -83,6 +83,18 @@ export function makeApp(options: AppOptions): Hono {
       return callRoute(one, context, client);
     });
 
+  for (const path of new Set(all.map((one) => one.path))) {
+    const methods = all.filter((one) => one.path === path).map(({ method }) => method.toUpperCase());
+    const allow = methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
+    app.all(path, (context) => {
+      throw new HttpError(405, "VANS_SERVE_METHOD", "this resource does not know the method", {
+        asked: `${context.req.method} ${context.req.path.slice(0, 200)}`,
+        found: allow,
+        fix: "use one of its methods; /docs lists them",
+        headers: { allow },
+      });
+    });
+  }
   app.get("/", (context) => context.redirect("/ask"));
   app.get("*", async (context, next) => {
     const { path } = context.req;

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { errorSchema } from "./job.ts";
+import { refusalsOf } from "./refusals.ts";
 import type { Route } from "./route.ts";
 
 type Json = Record<string, unknown>;
@@ -22,7 +23,7 @@ export function openApi(
   for (const one of routes) {
     const path = one.path.replace(/:(\w+)(\{[^}]*\})?/g, "{$1}");
     paths[path] ??= {};
-    paths[path][one.method] = operationOf(one);
+    paths[path][one.method] = operationOf(one, facts.needsToken);
   }
   return {
     openapi: "3.1.0",
@@ -67,7 +68,14 @@ function capital(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
-function operationOf(one: Route): Json {
+/** What files heed besides what their routes say. */
+const RANGE_HEADERS: Readonly<Record<string, string>> = {
+  range: "One or more ranges of bytes; those that make no sense are not heeded",
+  "if-range": "The ETag that the ranges belong to; the whole file where it is another by now",
+  "if-none-match": "The ETag that the client has",
+};
+
+function operationOf(one: Route, needsToken: boolean): Json {
   const parameters: Json[] = [...one.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: "path",
@@ -79,6 +87,10 @@ function operationOf(one: Route): Json {
     for (const [name, schema] of Object.entries(query.properties ?? {}))
       parameters.push({ name, in: "query", required: query.required?.includes(name) ?? false, schema });
   }
+  const headers = { ...(one.responses[206] && RANGE_HEADERS), ...one.headers };
+  for (const [name, description] of Object.entries(headers))
+    parameters.push({ name, in: "header", required: false, description, schema: { type: "string" } });
+  const error = { content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } } };
   return {
     tags: [one.tag],
     operationId: operationIdOf(one),
@@ -121,10 +133,13 @@ function operationOf(one: Route): Json {
           },
         ]),
       ),
-      default: {
-        description: "An error",
-        content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
-      },
+      ...Object.fromEntries(
+        Object.entries(refusalsOf(one, needsToken)).map(([status, description]) => [
+          status,
+          { description, ...error },
+        ]),
+      ),
+      default: { description: "The server is at fault", ...error },
     },
   };
 }

@@ -38,8 +38,12 @@ export interface Route {
   readonly isOpen?: boolean;
   /** A body that the handler reads itself, as a stream. */
   readonly rawBody?: string;
-  /** By status; the first is what a good request gets. Errors that any route may give need not be named. */
+  /** By status; the first is what a good request gets. */
   readonly responses: Readonly<Record<number, RouteResponse>>;
+  /** Errors that only this route gives, by status; `refusalsOf` knows those that follow from what it takes. */
+  readonly refusals?: Readonly<Record<number, string>>;
+  /** Headers that it heeds, by name. */
+  readonly headers?: Readonly<Record<string, string>>;
   handle(input: RouteInput): Promise<Response> | Response;
 }
 

@@ -8,12 +8,11 @@ import { z } from "zod";
 import { bundledSuites, loadSuite } from "../../answer/index.ts";
 import { ANSWER_SYSTEMS } from "../answer-systems.ts";
 import { answerRequestSchema, answerSchema } from "../answers.ts";
-import type { LoggedEvent } from "../event-log.ts";
-import { eventStream, lastEventId } from "../event-stream.ts";
+import { EVENT_HEADERS, jobEvents } from "../event-stream.ts";
 import { HttpError, notFound } from "../http-error.ts";
 import { isFinal, JOB_STATES, type Job } from "../job.ts";
 import { type Route, route } from "../route.ts";
-import { FILE_RESPONSES, sendFile } from "../send-file.ts";
+import { fileResponses, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 
 /** Files of an answer that may be fetched. */
@@ -45,6 +44,12 @@ export function answerRoutes(server: ServerContext): Route[] {
       summary: "Ask a question about a clip; the answer is queued",
       body: answerRequestSchema,
       responses: { 202: { about: "It waits or runs", schema: answerSchema } },
+      refusals: {
+        404: "There is no such clip",
+        409: "The answer to go on from is not done",
+        422: "The server has no such suite",
+        429: "Too many requests or unfinished answers of this client; Retry-After tells when to come back",
+      },
       handle: async ({ context, body, client }) => {
         requireClip(body.clip);
         if (body.trim && body.trim.endSecs <= body.trim.startSecs)
@@ -107,14 +112,8 @@ export function answerRoutes(server: ServerContext): Route[] {
         },
         204: { about: "It has ended and there is nothing more to tell" },
       },
-      handle: async ({ context, params }) => {
-        const job = get(params["id"]!);
-        const isLast = ({ name, data }: LoggedEvent): boolean =>
-          name === "state" && isFinal((data as Job).state);
-        const last = await events.last(job.id);
-        if (last && isLast(last) && lastEventId(context) >= last.id) return context.body(null, 204);
-        return eventStream(context, { log: events, job: job.id, closing, isLast });
-      },
+      headers: EVENT_HEADERS,
+      handle: ({ context, params }) => jobEvents(context, events, get(params["id"]!).id, closing),
     }),
     route({
       method: "post",
@@ -134,6 +133,7 @@ export function answerRoutes(server: ServerContext): Route[] {
       tag: "answers",
       summary: "Delete an answer and its files",
       responses: { 204: { about: "It is gone" } },
+      refusals: { 409: "It is not finished; cancel it first" },
       handle: async ({ context, params }) => {
         const job = get(params["id"]!);
         if (!isFinal(job.state))
@@ -152,7 +152,7 @@ export function answerRoutes(server: ServerContext): Route[] {
       tag: "answers",
       summary: "A file of an answer: answer.mp4, sheet.png, answer.json, input.mp4",
       query: z.object({ download: z.enum(["", "1"]).optional() }),
-      responses: FILE_RESPONSES,
+      responses: fileResponses("*/*"),
       handle: ({ context, params, query }) => {
         const job = get(params["id"]!);
         const name = params["name"]!;

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { sampleRowSchema } from "../../data/index.ts";
 import { Datasets, decisionSchema, sampleQuerySchema } from "../datasets/datasets.ts";
 import { type Route, route } from "../route.ts";
-import { sendFile } from "../send-file.ts";
+import { fileResponses, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 
 const facetSchema = z.array(z.object({ value: z.string(), count: z.number().int() }));
@@ -93,7 +93,7 @@ export function datasetRoutes(server: ServerContext): Route[] {
       tag: "datasets",
       summary: "A clip of a dataset",
       query: z.object({ path: z.string().min(1).max(500) }),
-      responses: { 200: { about: "The file; ranges are understood", contentType: "video/mp4" } },
+      responses: fileResponses("video/mp4"),
       handle: async ({ context, params, query }) =>
         sendFile(context, datasets.clipPath(await datasets.folder(params["name"]!), query.path)),
     }),

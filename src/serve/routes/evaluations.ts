@@ -7,9 +7,9 @@ import { z } from "zod";
 import { bundledSuites } from "../../answer/index.ts";
 import { EVALUATION_PARTS } from "../../evaluate/index.ts";
 import { Datasets } from "../datasets/datasets.ts";
-import { eventStream } from "../event-stream.ts";
+import { EVENT_HEADERS, jobEvents } from "../event-stream.ts";
 import { HttpError, notFound } from "../http-error.ts";
-import { isFinal, JOB_STATES, type Job, jobSchema } from "../job.ts";
+import { JOB_STATES, type Job, jobSchema } from "../job.ts";
 import { shownJob } from "../job-queue.ts";
 import { type Route, route } from "../route.ts";
 import { runVans } from "../runs/vans-command.ts";
@@ -99,6 +99,11 @@ export function evaluationRoutes(server: ServerContext): Route[] {
       summary: "Evaluate a suite on a dataset; it is queued",
       body: requestSchema,
       responses: { 202: { about: "It waits or runs", schema: evaluationSchema } },
+      refusals: {
+        404: "There is no such dataset",
+        422: "The server has no such suite",
+        429: "Too many requests or unfinished jobs of this client; Retry-After tells when to come back",
+      },
       handle: async ({ context, body, client }) => {
         await requireSuites([body.suite, ...(body.baselines ?? [])]);
         await datasets.folder(body.data);
@@ -142,14 +147,12 @@ export function evaluationRoutes(server: ServerContext): Route[] {
       path: "/api/v1/evaluations/:id/events",
       tag: "evaluations",
       summary: "Follow an evaluation: server-sent events, replayed from Last-Event-ID",
-      responses: { 200: { about: "state, progress, state", contentType: "text/event-stream" } },
-      handle: ({ context, params }) =>
-        eventStream(context, {
-          log: events,
-          job: get(params["id"]!).id,
-          closing,
-          isLast: ({ name, data }) => name === "state" && isFinal((data as Job).state),
-        }),
+      responses: {
+        200: { about: "state, progress, state", contentType: "text/event-stream" },
+        204: { about: "It has ended and there is nothing more to tell" },
+      },
+      headers: EVENT_HEADERS,
+      handle: ({ context, params }) => jobEvents(context, events, get(params["id"]!).id, closing),
     }),
     route({
       method: "post",

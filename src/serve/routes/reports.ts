@@ -6,7 +6,7 @@ import { z } from "zod";
 import { reportSchema } from "../../evaluate/index.ts";
 import { Reports, reportPartSchema, reportQuerySchema } from "../reports/reports.ts";
 import { type Route, route } from "../route.ts";
-import { sendFile } from "../send-file.ts";
+import { fileResponses, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 
 const listedSchema = z.object({
@@ -86,7 +86,7 @@ export function reportRoutes(server: ServerContext): Route[] {
       path: "/api/v1/reports/:name/files/:file",
       tag: "evaluations",
       summary: "report.json, report.md, samples.jsonl",
-      responses: { 200: { about: "The file", contentType: "application/octet-stream" } },
+      responses: fileResponses("*/*"),
       handle: async ({ context, params }) =>
         sendFile(context, await reports.filePath(params["name"]!, params["file"]!)),
     }),
@@ -95,7 +95,7 @@ export function reportRoutes(server: ServerContext): Route[] {
       path: "/api/v1/reports/:name/files/:folder/:file",
       tag: "evaluations",
       summary: "A picture of a report, in sheets or videos",
-      responses: { 200: { about: "A picture", contentType: "image/png" } },
+      responses: fileResponses("image/png"),
       handle: async ({ context, params }) =>
         sendFile(context, await reports.filePath(params["name"]!, `${params["folder"]!}/${params["file"]!}`)),
     }),

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { streamSSE } from "hono/streaming";
+import { EVENT_HEADERS } from "../event-stream.ts";
 import { type Route, route } from "../route.ts";
 import { runFacts } from "../runs/run-folders.ts";
 import { seriesOf } from "../runs/run-log.ts";
@@ -30,6 +31,7 @@ export function runEventRoutes({ closing }: ServerContext, runs: Runs): Route[] 
           contentType: "text/event-stream",
         },
       },
+      headers: EVENT_HEADERS,
       handle: async ({ context, params }) => {
         const name = params["name"]!;
         const { path, log } = await runs.folder(name);

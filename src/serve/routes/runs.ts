@@ -12,7 +12,7 @@ import { seriesOf } from "../runs/run-log.ts";
 import { recipeDifferences, recipeNames, recipeOfRun } from "../runs/run-recipe.ts";
 import { Runs, runSchema, trainingRequestSchema } from "../runs/runs.ts";
 import { explainScalar, SCALAR_GROUPS } from "../runs/scalars.ts";
-import { sendFile } from "../send-file.ts";
+import { fileResponses, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 import { runEventRoutes } from "./run-events.ts";
 import { scalarSchema } from "./scalars.ts";
@@ -61,6 +61,11 @@ export function runRoutes(server: ServerContext): Route[] {
       summary: "Start a training, or go on with one; it is queued",
       body: trainingRequestSchema,
       responses: { 202: { about: "It waits or runs", schema: runSchema } },
+      refusals: {
+        404: "There is no such recipe, or no run to go on with",
+        409: "The run waits or runs already, or there is one of this name",
+        429: "Too many requests or unfinished jobs of this client; Retry-After tells when to come back",
+      },
       handle: async ({ context, body, client }) => context.json(await runs.start(body, client), 202),
     }),
     route({
@@ -140,7 +145,7 @@ export function runRoutes(server: ServerContext): Route[] {
       path: "/api/v1/runs/:name/files/sheets/:file",
       tag: "runs",
       summary: "A sheet",
-      responses: { 200: { about: "A picture", contentType: "image/png" } },
+      responses: fileResponses("image/png"),
       handle: async ({ context, params }) => {
         const { path } = await runs.folder(params["name"]!);
         return sendRunFile(context, path, `sheets/${params["file"]!}`);
@@ -151,7 +156,7 @@ export function runRoutes(server: ServerContext): Route[] {
       path: "/api/v1/runs/:name/files/:file",
       tag: "runs",
       summary: "A file of a run: log.jsonl, recipe.json, resources.jsonl",
-      responses: { 200: { about: "The file", contentType: "application/octet-stream" } },
+      responses: fileResponses("*/*"),
       handle: async ({ context, params }) => {
         const { path } = await runs.folder(params["name"]!);
         return sendRunFile(context, path, params["file"]!);
@@ -191,6 +196,7 @@ export function runRoutes(server: ServerContext): Route[] {
       tag: "runs",
       summary: "Stop a training; it writes a checkpoint first",
       responses: { 202: { about: "It will stop after the step at hand", schema: runSchema } },
+      refusals: { 409: "It was started elsewhere, or does not run" },
       handle: async ({ context, params }) => context.json(await runs.stop(params["name"]!), 202),
     }),
     ...runEventRoutes(server, runs),

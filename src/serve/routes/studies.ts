@@ -19,7 +19,7 @@ import {
   summariseStudy,
 } from "../rate/study.ts";
 import { type Route, route } from "../route.ts";
-import { sendFile } from "../send-file.ts";
+import { fileResponses, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 
 const estimateSchema = z.object({
@@ -121,6 +121,11 @@ export function studyRoutes(server: ServerContext): Route[] {
       summary: "Make a study of finished answers",
       body: studyRequestSchema,
       responses: { 201: { about: "It can be rated", schema: listedSchema } },
+      refusals: {
+        404: "There is no such answer or report",
+        409: "An answer is not finished",
+        422: "There is nothing to rate, or too much",
+      },
       handle: async ({ context, body }) => {
         const study = await studies.make(body);
         return context.json(await listed(study), 201, { location: `/api/v1/studies/${study.id}` });
@@ -214,7 +219,7 @@ export function studyRoutes(server: ServerContext): Route[] {
         path: `/api/v1/studies/:id/clips/:token/${which}.mp4`,
         tag: "studies",
         summary: `The ${which} of a trial; its address does not tell the system`,
-        responses: { 200: { about: "The file; ranges are understood", contentType: "video/mp4" } },
+        responses: fileResponses("video/mp4"),
         handle: async ({ context, params }) =>
           sendFile(context, studies.clipPath(await studies.get(params["id"]!), params["token"]!, which), {
             isImmutable: true,

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { exampleSchema } from "../examples.ts";
 import { notFound } from "../http-error.ts";
 import { type Route, route } from "../route.ts";
-import { FILE_RESPONSES, sendFile } from "../send-file.ts";
+import { fileResponses, sendFile } from "../send-file.ts";
 import type { ServerContext } from "../server-context.ts";
 import { uploadSchema } from "../uploads.ts";
 
@@ -26,7 +26,7 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/examples/:id/content",
       tag: "clips",
       summary: "The file of a bundled clip",
-      responses: FILE_RESPONSES,
+      responses: fileResponses("*/*"),
       handle: ({ context, params }) => {
         const found = examples.find(({ id }) => id === params["id"]);
         if (!found) throw notFound("example", params["id"]!);
@@ -40,7 +40,14 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       summary: "Upload a video or picture: the file itself is the body",
       rawBody:
         "The file itself, named by the header X-File-Name (percent-encoded), or a form with one file (multipart/form-data).",
+      headers: { "x-file-name": "Name of the file, percent-encoded" },
       responses: { 201: { about: "It was taken", schema: uploadSchema } },
+      refusals: {
+        413: "The file, its frames or its seconds are more than the server takes",
+        415: "It is no video or picture that the server can read",
+        422: "The file is broken, or took too long to look into",
+        507: "The server's disk is full",
+      },
       handle: async ({ context, client }) => {
         const length = context.req.header("content-length");
         const upload = await uploads.take(context.req.raw.body, {
@@ -74,7 +81,7 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/uploads/:id/content",
       tag: "clips",
       summary: "The file of an upload",
-      responses: FILE_RESPONSES,
+      responses: fileResponses("*/*"),
       handle: ({ context, params }) => {
         const { id, mediaType } = uploads.get(params["id"]!);
         return sendFile(context, uploads.pathOf(id), { type: mediaType, isImmutable: true });
@@ -85,7 +92,7 @@ export function uploadRoutes({ uploads, examples }: ServerContext): Route[] {
       path: "/api/v1/uploads/:id/poster.png",
       tag: "clips",
       summary: "The first frame of an upload",
-      responses: FILE_RESPONSES,
+      responses: fileResponses("image/png"),
       handle: ({ context, params }) =>
         sendFile(context, uploads.posterOf(uploads.get(params["id"]!).id), {
           type: "image/png",

@@ -67,6 +67,19 @@ it("goes from an upload to a playing video, and tells everything on the way", as
   expect(new Uint8Array(await tail.arrayBuffer())).toEqual(whole.slice(-10));
   const past = await client.fetch(url!, { headers: { range: `bytes=${whole.length}-` } });
   expect(past.status).toBe(416);
+  const several = await client.fetch(url!, { headers: { range: "bytes=0-1,-2" } });
+  expect(several.status).toBe(206);
+  const boundary = /^multipart\/byteranges; boundary=(.+)$/.exec(several.headers.get("content-type")!)![1]!;
+  const parts = Buffer.from(await several.arrayBuffer());
+  expect(parts.length).toBe(Number(several.headers.get("content-length")));
+  expect(parts.toString("latin1").split(`--${boundary}`)).toHaveLength(4);
+  expect(parts.includes(Buffer.concat([Buffer.from("\r\n\r\n"), whole.slice(-2)]))).toBe(true);
+  const changed = await client.fetch(url!, { headers: { range: "bytes=0-1", "if-range": '"before"' } });
+  expect([changed.status, (await changed.arrayBuffer()).byteLength]).toEqual([200, whole.length]);
+  const head = await client.fetch(url!, { method: "HEAD" });
+  expect(head.headers.get("content-length")).toBe(String(whole.length));
+  const put = await client.fetch("/answers", { method: "PUT", body: "{}" });
+  expect([put.status, put.headers.get("allow")]).toEqual([405, "POST, GET, HEAD"]);
   const again = await client.fetch(url!, {
     headers: { "if-none-match": range.headers.get("etag")!, range: "" },
   });

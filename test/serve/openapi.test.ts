@@ -6,7 +6,8 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { RunningServer } from "../../src/serve/index.ts";
-import { type Client, exampleBytes, testFolder, testServer } from "./testing.ts";
+import { writeDataset, writeReport, writeRuns } from "./filled-folder.ts";
+import { type Client, exampleBytes, type TestAnswer, testFolder, testServer } from "./testing.ts";
 
 type Json = Record<string, unknown>;
 interface Operation {
@@ -25,8 +26,11 @@ let server: RunningServer;
 let client: Client;
 let operations: Operation[];
 let known: string[];
+/** What is there, by the place in a path that wants it; answers, uploads and studies are told apart by the path's begin. */
+let there: Readonly<Record<string, string>>;
 beforeAll(async () => {
   home = await testFolder();
+  await Promise.all([writeRuns, writeDataset, writeReport].map((write) => write(home.folder)));
   ({ server, client } = await testServer({ ...home, maxClientJobs: 200, maxWritesPerMinute: 100_000 }));
   const document = await client.get<{ paths: Record<string, Record<string, Json>> }>("/openapi.json");
   operations = Object.entries(document.paths).flatMap(([path, methods]) =>
@@ -45,8 +49,44 @@ beforeAll(async () => {
   );
   const { id } = (await client.upload(await exampleBytes("gift.mp4"))).body;
   const asked = await client.answered({ clip: id, question: "?", steps: 1 });
-  known = [id, asked.id, "example-gift", `answer:${asked.id}`, "nothing"];
+  const study = (await client.post<{ id: string }>("/studies", { name: "one", fromAnswers: {} })).body;
+  const next = await client.get<{ trial: { token: string } }>(`/studies/${study.id}/next?rater=Ada`);
+  const evaluation = (
+    await client.post<TestAnswer>("/evaluations", { suite: "playroom-sft", data: "small", limit: 1 })
+  ).body;
+  await client.post(`/evaluations/${evaluation.id}/cancel`);
+  const page = await client.get<{ samples: { row: { id: string; input: string } }[] }>(
+    "/datasets/small/samples",
+  );
+  const { row } = page.samples[0]!;
+  there = {
+    "uploads/id": id,
+    "answers/id": asked.id,
+    "answers/name": "answer.mp4",
+    "examples/id": "example-gift",
+    "evaluations/id": evaluation.id,
+    "reports/name": "judged",
+    "reports/folder": "videos",
+    "reports/file": "report.json",
+    "runs/name": "first",
+    "runs/other": "second",
+    "runs/file": "log.jsonl",
+    "studies/id": study.id,
+    "studies/token": next.trial.token,
+    "datasets/name": "small",
+    "datasets/id": row.id,
+    "datasets/path": row.input,
+  };
+  known = [...Object.values(there), `answer:${asked.id}`, "gift-1-video.png", "010.png", "nothing"];
 });
+
+/** A value for a place in a path that names something that is there. */
+function placed(path: string, name: string): string | undefined {
+  if (path.includes("{folder}/{file}") && name === "file") return "gift-1-video.png";
+  if (path.includes("sheets/{file}") && name === "file") return "010.png";
+  return there[`${path.split("/")[3]}/${name}`];
+}
+
 afterAll(async () => {
   await server?.close();
   await home?.remove();
@@ -106,10 +146,12 @@ interface Drawn {
   readonly operation: Operation;
   readonly parameters: readonly unknown[];
   readonly body: unknown;
+  /** By name; only such as the operation heeds. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Sends it and holds the answer against the description; its status. */
-async function answerOf({ operation, parameters, body }: Drawn): Promise<number | undefined> {
+async function answerOf({ operation, parameters, body, headers }: Drawn): Promise<number | undefined> {
   // The clip that others ask about stays, and so do open streams of unfinished answers.
   if (operation.method === "DELETE" && known.includes(String(parameters[0])) && parameters[0] !== "nothing")
     return undefined;
@@ -118,14 +160,12 @@ async function answerOf({ operation, parameters, body }: Drawn): Promise<number 
   for (const [i, { name, in: place }] of operation.parameters.entries()) {
     const value = parameters[i];
     if (place === "path") path = path.replace(`{${name}}`, encodeURIComponent(String(value)));
-    else if (value !== undefined) query.set(name, String(value));
+    else if (place === "query" && value !== undefined) query.set(name, String(value));
   }
   const response = await fetch(`${client.url}${path}?${query}`, {
     method: operation.method,
-    ...(operation.body !== undefined && {
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    }),
+    headers: { ...headers, ...(operation.body !== undefined && { "content-type": "application/json" }) },
+    ...(operation.body !== undefined && { body: JSON.stringify(body) }),
     ...(operation.isRaw && { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(30_000),
   });
@@ -141,7 +181,8 @@ async function answerOf({ operation, parameters, body }: Drawn): Promise<number 
     return response.status;
   }
   const schema = described!.content?.["application/json"]?.schema;
-  if (schema) {
+  const isJson = response.headers.get("content-type")?.startsWith("application/json");
+  if (schema && isJson) {
     const value: unknown = await response.json();
     const fits = z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]).safeParse(value);
     expect(fits.success ? "" : `${operation.method} ${path}: ${z.prettifyError(fits.error)}`).toBe("");
@@ -149,16 +190,32 @@ async function answerOf({ operation, parameters, body }: Drawn): Promise<number 
   return response.status;
 }
 
+/** Ranges of all kinds, now and then of a file as it was before. */
+const HEADERS = fc.record(
+  {
+    range: fc.oneof(
+      fc.constantFrom("bytes=0-9", "bytes=-5", "bytes=0-0,-1", "bytes=9-1", "bytes=999999999-", "lines=1-2"),
+      fc
+        .string({ unit: fc.constantFrom(..."bytes=0123-, ".split("")), maxLength: 20 })
+        .map((text) => text.trim()),
+    ),
+    "if-range": fc.constantFrom('"before"'),
+    "if-none-match": fc.constantFrom('"before"', "*"),
+  },
+  { requiredKeys: [] },
+);
+
 describe("the API and its description", () => {
   it("says nothing that is not described, whatever is asked", async () => {
     const request = fc.constantFrom(...operations).chain((operation) =>
       fc.record({
         operation: fc.constant(operation),
         parameters: fc.tuple(
-          ...operation.parameters.map(({ in: place, schema }) =>
+          ...operation.parameters.map(({ name, in: place, schema }) =>
             place === "path"
               ? fc.oneof(
-                  { weight: 5, arbitrary: fc.constantFrom(...known, "answer.mp4", "input.mp4") },
+                  { weight: 5, arbitrary: fc.constantFrom(placed(operation.path, name) ?? "nothing") },
+                  { weight: 2, arbitrary: fc.constantFrom(...known, "input.mp4") },
                   { weight: 1, arbitrary: fc.string({ minLength: 1, maxLength: 20 }) },
                 )
               : fc.option(
@@ -171,14 +228,27 @@ describe("the API and its description", () => {
           { weight: 4, arbitrary: valuesOf(operation.body) },
           { weight: 1, arbitrary: fc.jsonValue() },
         ),
+        headers: operation.parameters.some(({ name }) => name === "range") ? HEADERS : fc.constant({}),
       }),
     );
     await fc.assert(
       fc.asyncProperty(request, async (drawn) => {
         await answerOf(drawn);
       }),
-      { numRuns: 400 },
+      { numRuns: 600 },
     );
+    // What is there is told, by every operation that only looks.
+    for (const operation of operations.filter(({ method }) => method === "GET")) {
+      const values = { rater: "Ada", path: there["datasets/path"] } as const;
+      const parameters = operation.parameters.map(({ name, in: place }) =>
+        place === "path"
+          ? placed(operation.path, name)
+          : place === "query"
+            ? values[name as keyof typeof values]
+            : undefined,
+      );
+      expect(await answerOf({ operation, parameters, body: undefined }), operation.path).toBe(200);
+    }
     // Good requests are answered well.
     const good = async (
       method: string,

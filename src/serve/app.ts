@@ -4,7 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { packageVersion } from "../answer/index.ts";
-import { clientOfToken, WriteLimits } from "./client-limits.ts";
+import { requireToken, WriteLimits } from "./client-limits.ts";
 import { errorBody, HttpError, statusOf } from "./http-error.ts";
 import { docsPage, openApi } from "./openapi.ts";
 import { callRoute, type Route } from "./route.ts";
@@ -38,6 +38,11 @@ export function makeApp(options: AppOptions): Hono {
   const all = [...routes, ...systemRoutes(metrics)];
   const description = openApi(all, { version: packageVersion(), needsToken: config.tokens.length > 0 });
   const docs = docsPage(description);
+
+  const addressOf = (context: Context): string => `address-${peerOf(context)}`;
+  /** The name of the client. @throws a 401 where tokens are asked for */
+  const requireClient = (context: Context): string =>
+    config.tokens.length > 0 ? requireToken(context.req.raw.headers, config.tokens) : addressOf(context);
 
   app.use(async (context, next) => {
     await next();
@@ -78,7 +83,7 @@ export function makeApp(options: AppOptions): Hono {
   for (const one of all)
     app.on(one.method.toUpperCase(), one.path, async (context) => {
       context.set("route" as never, one.path as never);
-      const client = one.isOpen === true ? "" : requireClient(context, config, peerOf);
+      const client = one.isOpen === true ? addressOf(context) : requireClient(context);
       if (one.method !== "get") limits.take(client);
       return callRoute(one, context, client);
     });
@@ -116,13 +121,6 @@ export function makeApp(options: AppOptions): Hono {
     });
   });
   return app;
-}
-
-/** The name of the client. @throws a 401 where tokens are asked for */
-function requireClient(context: Context, { tokens }: ServeConfig, peerOf: AppOptions["peerOf"]): string {
-  return tokens.length > 0
-    ? clientOfToken(context.req.header("authorization"), tokens)
-    : `address-${peerOf(context)}`;
 }
 
 /**

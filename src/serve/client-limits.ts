@@ -5,18 +5,40 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { HttpError } from "./http-error.ts";
 
-/** Checks `Authorization: Bearer …`. @returns a name for the token that tells nothing about it. @throws a 401 */
-export function clientOfToken(header: string | undefined, tokens: readonly string[]): string {
-  const given = /^Bearer (.+)$/i.exec(header ?? "")?.[1];
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  if (given !== undefined) {
-    const mine = digest(given);
-    for (const token of tokens)
-      if (timingSafeEqual(mine, digest(token))) return `token-${mine.toString("hex").slice(0, 12)}`;
-  }
+/** The cookie of browsers that have signed in. */
+export const SESSION_COOKIE = "vans_session";
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+const isEqual = (one: string, other: string): boolean => timingSafeEqual(digest(one), digest(other));
+
+/** What the cookie holds: nothing from which the token could be told. */
+export function sessionOfToken(token: string): string {
+  return digest(`vans session ${token}`).toString("hex");
+}
+
+/** Looks for a token, or for the cookie of one. @returns a name for it that tells nothing about it */
+export function clientOfRequest(headers: Headers, tokens: readonly string[]): string | undefined {
+  const given = /^Bearer (.+)$/i.exec(headers.get("authorization") ?? "")?.[1];
+  const session = new RegExp(`(?:^|;\\s*)${SESSION_COOKIE}=([0-9a-f]{64})(?:;|$)`).exec(
+    headers.get("cookie") ?? "",
+  )?.[1];
+  for (const token of tokens)
+    if (
+      (given !== undefined && isEqual(given, token)) ||
+      (session !== undefined && isEqual(session, sessionOfToken(token)))
+    )
+      return `token-${digest(token).toString("hex").slice(0, 12)}`;
+  return undefined;
+}
+
+/** As {@link clientOfRequest}. @throws a 401 where there is none */
+export function requireToken(headers: Headers, tokens: readonly string[]): string {
+  const client = clientOfRequest(headers, tokens);
+  if (client !== undefined) return client;
+  const given = headers.get("authorization") ?? undefined;
   throw new HttpError(401, "VANS_SERVE_UNAUTHORIZED", "this server asks for a token", {
-    found: given === undefined ? "no bearer token" : "a token that it does not know",
-    fix: "send Authorization: Bearer TOKEN with one of the tokens that the server was started with",
+    found: given === undefined ? "no token" : "a token that it does not know",
+    fix: "sign in on a page of the studio, or send Authorization: Bearer TOKEN with one of the tokens that the server was started with",
     headers: { "www-authenticate": "Bearer" },
   });
 }

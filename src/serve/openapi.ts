@@ -3,6 +3,7 @@
  * @module
  */
 import { z } from "zod";
+import { SESSION_COOKIE } from "./client-limits.ts";
 import { errorSchema } from "./job.ts";
 import { refusalsOf } from "./refusals.ts";
 import type { Route } from "./route.ts";
@@ -35,7 +36,7 @@ export function openApi(
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    ...(facts.needsToken && { security: [{ bearer: [] }] }),
+    ...(facts.needsToken && { security: [{ bearer: [] }, { session: [] }] }),
     paths,
     components: {
       schemas: {
@@ -46,7 +47,10 @@ export function openApi(
         },
       },
       ...(facts.needsToken && {
-        securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+        securitySchemes: {
+          bearer: { type: "http", scheme: "bearer" },
+          session: { type: "apiKey", in: "cookie", name: SESSION_COOKIE },
+        },
       }),
     },
   };

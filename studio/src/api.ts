@@ -108,6 +108,9 @@ export function isFinal(answer: Pick<Answer, "state">): boolean {
   return answer.state === "done" || answer.state === "failed" || answer.state === "cancelled";
 }
 
+/** Told to the window where the server asks for a token. */
+export const TOKEN_WANTED = "vans-token-wanted";
+
 /** Calls the API. @throws ApiError */
 export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
   const response = await fetch(`/api/v1${path}`, {
@@ -123,6 +126,7 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
       fix: "Is vans serve still running? The page goes on when it is back.",
     });
   });
+  if (response.status === 401) dispatchEvent(new Event(TOKEN_WANTED));
   if (response.status === 204) return undefined as T;
   const value = (await response.json().catch(() => undefined)) as { error?: ErrorBody } | undefined;
   if (!response.ok || value === undefined)

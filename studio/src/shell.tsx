@@ -4,10 +4,12 @@
  */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { call, TOKEN_WANTED } from "./api.ts";
 import { linkTo, usePath } from "./location.ts";
 import { PAGES, type PageProps } from "./pages/table.ts";
 import { Failure } from "./parts/failure.tsx";
 import { Icon } from "./parts/icons.tsx";
+import { SignIn } from "./parts/sign-in.tsx";
 
 type Theme = "system" | "light" | "dark";
 const THEMES: readonly Theme[] = ["system", "light", "dark"];
@@ -36,6 +38,18 @@ export function Shell() {
       isCurrent = false;
     };
   }, [page]);
+  const [isStranger, setStranger] = useState(false);
+
+  useEffect(() => {
+    const ask = (): void => setStranger(true);
+    addEventListener(TOKEN_WANTED, ask);
+    // Pages whose pictures and streams are refused would not tell why.
+    call<{ isKnown: boolean }>("GET", "/session").then(
+      ({ isKnown }) => isKnown || ask(),
+      () => undefined,
+    );
+    return () => removeEventListener(TOKEN_WANTED, ask);
+  }, []);
   useEffect(() => {
     localStorage.setItem("vans-theme", theme);
     if (theme === "system") delete document.documentElement.dataset["theme"];
@@ -69,7 +83,9 @@ export function Shell() {
         </button>
       </header>
       <main id="main" tabIndex={-1}>
-        {error !== undefined ? (
+        {isStranger ? (
+          <SignIn />
+        ) : error !== undefined ? (
           <Failure error={error} />
         ) : loaded?.path === page.path ? (
           <loaded.View rest={decodeURIComponent(path.slice(page.path.length + 1))} />

@@ -2,11 +2,14 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { answer, finalReport } from "../../src/answer/index.ts";
 import { readClip } from "../../src/media/index.ts";
 import type { RunningServer } from "../../src/serve/index.ts";
 import { type Client, exampleBytes, type TestAnswer, testFolder, testServer } from "./testing.ts";
+
+// Minutes, for machines that do much else: a time limit is no result.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let home: Awaited<ReturnType<typeof testFolder>>;
 let server: RunningServer;

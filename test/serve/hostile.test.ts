@@ -4,9 +4,12 @@ import { readdir } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import sharp from "sharp";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import type { RunningServer } from "../../src/serve/index.ts";
 import { type Client, exampleBytes, type TestAnswer, testFolder, testServer } from "./testing.ts";
+
+// Minutes, for machines that do much else: a time limit is no result.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let home: Awaited<ReturnType<typeof testFolder>>;
 let server: RunningServer;
@@ -22,12 +25,21 @@ afterAll(async () => {
 });
 
 /** Bytes as they are, for what no client library would send. */
-function raw(text: string, { pieces = 1, everyMs = 0, endsMs = 10_000 } = {}): Promise<string> {
+function raw(
+  text: string,
+  {
+    pieces = 1,
+    everyMs = 0,
+    endsMs = 60_000,
+    signal,
+  }: { pieces?: number; everyMs?: number; endsMs?: number; signal?: AbortSignal } = {},
+): Promise<string> {
   const { hostname, port } = new URL(server.url);
   return new Promise((done) => {
     const socket = connect(Number(port), hostname);
     let reply = "";
     const timer = setTimeout(() => socket.destroy(), endsMs);
+    signal?.addEventListener("abort", () => socket.destroy());
     socket.setEncoding("utf8").on("data", (piece: string) => {
       reply += piece;
     });
@@ -95,7 +107,6 @@ it("serves nothing outside of its folders", async () => {
 it("refuses a claim of 10 GB before a byte of it, and stops one that claims nothing", async () => {
   const claimed = await raw(
     "POST /api/v1/uploads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000000\r\n\r\n",
-    { endsMs: 5000 },
   );
   expect(statusOf(claimed)).toBe(413);
   expect(claimed).toContain("VANS_SERVE_UPLOAD_TOO_LARGE");
@@ -172,16 +183,19 @@ it("refuses what is no clip, whatever it is called", async () => {
 });
 
 it("is not held up by those who dawdle", async () => {
+  const stop = new AbortController();
+  let ended = 0;
   const slow = Array.from({ length: 100 }, () =>
     raw("POST /api/v1/answers HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n", {
       pieces: 80,
-      everyMs: 300,
-      endsMs: 3000,
-    }),
+      everyMs: 1000,
+      signal: stop.signal,
+    }).then(() => ended++),
   );
-  const before = performance.now();
   await isWell();
-  expect(performance.now() - before).toBeLessThan(3000);
+  // Others were answered while all of these were still at it.
+  expect(ended).toBe(0);
+  stop.abort();
   await Promise.all(slow);
   // One that never ends its head is cut off by the server itself.
   const cut = await testServer({ ...home, data: join(home.folder, "slow"), requestSecs: 1 });
@@ -194,7 +208,8 @@ it("is not held up by those who dawdle", async () => {
     socket.on("close", () => done());
     socket.resume();
   });
-  expect(performance.now() - began).toBeLessThan(15_000);
+  // What Node does by itself takes a minute.
+  expect(performance.now() - began).toBeLessThan(50_000);
   await cut.server.close();
 });
 

@@ -3,11 +3,14 @@
  * answer must be described there and fit.
  */
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import type { RunningServer } from "../../src/serve/index.ts";
 import { writeDataset, writeReport, writeRuns } from "./filled-folder.ts";
 import { type Client, exampleBytes, type TestAnswer, testFolder, testServer } from "./testing.ts";
+
+// Minutes, for machines that do much else: a time limit is no result.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 type Json = Record<string, unknown>;
 interface Operation {

@@ -23,7 +23,11 @@ const FAILURES = {
 export const reportQuerySchema = z.object({
   family: z.string().max(60).default(""),
   kind: z.enum(["", "procedural", "predictive"]).default(""),
-  part: z.string().max(60).default("").describe("Only samples that have this part"),
+  part: z
+    .string()
+    .max(60)
+    .default("")
+    .describe("Only samples that have this part; failures are those of its video"),
   metric: z.string().max(60).default("").describe("Sort by this metric, the lowest first"),
   order: z.enum(["up", "down"]).default("up"),
   failure: z.enum(["", "any", "none", "caption", "video", "identity"]).default(""),
@@ -105,7 +109,7 @@ export class Reports {
         (query.family === "" || sample.family === query.family) &&
         (query.kind === "" || sample.kind === query.kind) &&
         (query.part === "" || sample.parts.some(({ part }) => part === query.part)) &&
-        (query.failure === "" || hasFailure(sample, query.failure)),
+        (query.failure === "" || hasFailure(sample, query.failure, query.part === "" ? "video" : query.part)),
     );
     if (query.metric !== "") {
       const sign = query.order === "up" ? 1 : -1;
@@ -127,6 +131,9 @@ export class Reports {
       metrics: [
         ...new Set(all.flatMap(({ parts }) => parts.flatMap(({ values }) => Object.keys(values)))),
       ].sort(),
+      videos: [
+        ...new Set(all.flatMap(({ parts }) => parts.flatMap((one) => (one.picture ? [one.part] : [])))),
+      ],
       samples: fitting.slice(page * PAGE_SAMPLES, (page + 1) * PAGE_SAMPLES),
     };
   }
@@ -184,9 +191,14 @@ function metricOf({ parts }: ReportSample, metric: string, part: string): number
   ];
 }
 
-function hasFailure(sample: ReportSample, failure: "any" | "none" | keyof typeof FAILURES): boolean {
+/** Whether the caption, or the video of a part, failed. */
+function hasFailure(
+  sample: ReportSample,
+  failure: "any" | "none" | keyof typeof FAILURES,
+  video: string,
+): boolean {
   const failed = (name: keyof typeof FAILURES): boolean =>
-    metricOf(sample, FAILURES[name], name === "caption" ? "caption" : "video") === 0;
+    metricOf(sample, FAILURES[name], name === "caption" ? "caption" : video) === 0;
   if (failure === "any" || failure === "none")
     return (Object.keys(FAILURES) as (keyof typeof FAILURES)[]).some(failed) === (failure === "any");
   return failed(failure);

@@ -10,6 +10,7 @@ import { evaluationRoutes } from "./evaluations.ts";
 import { reportRoutes } from "./reports.ts";
 import { runRoutes } from "./runs.ts";
 import { scalarRoutes } from "./scalars.ts";
+import { sessionRoutes } from "./session.ts";
 import { studyRoutes } from "./studies.ts";
 import { uploadRoutes } from "./uploads.ts";
 
@@ -26,4 +27,5 @@ export const ROUTE_MAKERS: readonly RouteMaker[] = [
   scalarRoutes,
   studyRoutes,
   datasetRoutes,
+  sessionRoutes,
 ];

@@ -67,6 +67,7 @@ export function reportRoutes(server: ServerContext): Route[] {
             page: z.number().int(),
             families: z.array(z.string()),
             metrics: z.array(z.string()),
+            videos: z.array(z.string()).describe("Parts of which videos were kept"),
             samples: z.array(
               z.object({
                 id: z.string(),

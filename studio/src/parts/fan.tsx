@@ -17,7 +17,9 @@ export function Fan({
   /** Asks the same again with so many other seeds. */
   onMore(count: number): void;
 }) {
-  const input = futures.find(({ result }) => result)?.result?.files.input;
+  const first = futures.find(({ result }) => result)?.result;
+  // Its last picture: that is where the futures begin.
+  const input = first && `${first.files.input}#t=${((first.frameCount - 0.5) / first.frameRateHz).toFixed(2)}`;
   const rows = futures.length;
   return (
     <section class="panel">

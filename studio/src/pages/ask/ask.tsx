@@ -63,6 +63,16 @@ export function Ask({ rest }: PageProps) {
   }, []);
   const current = answers.find((answer) => answer.id === id);
   useEffect(() => {
+    // A deep link to an old answer, or to one whose story began long ago: what the list lacks of its line.
+    const lacking = missingOf(id, answers);
+    if (lacking === undefined || answers.length === 0) return;
+    call<Answer>("GET", `/answers/${encodeURIComponent(lacking)}`).then(
+      (found) => setAnswers((before) => (before.some((one) => one.id === found.id) ? before : [...before, found])),
+      // The live answer tells what is wrong with it.
+      () => undefined,
+    );
+  }, [id, answers]);
+  useEffect(() => {
     // A deep link: the clip of the answer is at hand for the next question.
     if (draft || !current) return;
     void clipOf(current).then((clip) => clip && setDraft({ clip, questions: [] }));
@@ -169,7 +179,7 @@ export function Ask({ rest }: PageProps) {
               }}
             />
             {current && isFinal(current) && (
-              <div class="row actions" role="group" aria-label="What to do with this answer">
+              <div class="row actions tight" role="group" aria-label="What to do with this answer">
                 {current.state === "done" ? (
                   <>
                     <button
@@ -247,26 +257,26 @@ export function Ask({ rest }: PageProps) {
             )}
           </>
         )}
-        {answers.length > 0 && (
-          <section class="cards" aria-label="Asked before">
-            <h3>Asked before</h3>
-            <ul class="strip">
-              {[...answers]
-                .sort((a, b) => Number(stars.includes(b.id)) - Number(stars.includes(a.id)))
-                .slice(0, 12)
-                .map((answer) => (
-                  <li key={answer.id}>
-                    <AnswerCard
-                      answer={answer}
-                      isCurrent={answer.id === id}
-                      isKept={stars.includes(answer.id)}
-                    />
-                  </li>
-                ))}
-            </ul>
-          </section>
-        )}
       </section>
+      {answers.length > 0 && (
+        <section class="cards" aria-label="Asked before">
+          <h3>Asked before</h3>
+          <ul class="strip">
+            {[...answers]
+              .sort((a, b) => Number(stars.includes(b.id)) - Number(stars.includes(a.id)))
+              .slice(0, 12)
+              .map((answer) => (
+                <li key={answer.id}>
+                  <AnswerCard
+                    answer={answer}
+                    isCurrent={answer.id === id}
+                    isKept={stars.includes(answer.id)}
+                  />
+                </li>
+              ))}
+          </ul>
+        </section>
+      )}
     </div>
   );
 }
@@ -299,6 +309,17 @@ function Welcome({ hasClip }: { readonly hasClip: boolean }) {
 function askedBefore(answer: Answer): AnswerRequest {
   const { group: _group, ...request } = answer.request;
   return request;
+}
+
+/** The next answer of a line of answers that is not at hand, going back from one. */
+function missingOf(id: string | undefined, answers: readonly Answer[]): string | undefined {
+  let wanted: string | null = id ?? null;
+  for (let length = 0; wanted !== null && length < MAX_CHAIN; length++) {
+    const found = answers.find((one) => one.id === wanted);
+    if (!found) return wanted;
+    wanted = found.parent;
+  }
+  return undefined;
 }
 
 /** Answers to the same clip, and the line of answers that led here and goes on from here. */

@@ -159,6 +159,9 @@ export function Comparison({ group }: { readonly group: string }) {
                     </p>
                   )}
                   {between.get(answer.id) && (
+                    <p class="muted small flush">difference by frame</p>
+                  )}
+                  {between.get(answer.id) && (
                     <Sparkline values={between.get(answer.id)!.byFrame} most={most} />
                   )}
                 </div>

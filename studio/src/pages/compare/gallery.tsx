@@ -25,15 +25,33 @@ const HEADLINES = [
   "motionEnergy",
 ];
 
-/** Shares that a sample has or has not: what can fail. */
-const FAILURES: Readonly<Record<string, string>> = {
+/** Shares that a video has or has not: what can fail in it. */
+const VIDEO_FAILURES: Readonly<Record<string, string>> = {
   videoEventAccuracy: "video shows another event",
-  captionEventAccuracy: "caption says another event",
   identityAccuracy: "object changed",
   referenceKept: "scene changed",
-  templateRate: "format broken",
   videoEventAccuracyFromTruth: "true caption drawn wrong",
 };
+/** Likewise of a caption. */
+const CAPTION_FAILURES: Readonly<Record<string, string>> = {
+  captionEventAccuracy: "caption says another event",
+  templateRate: "format broken",
+};
+/** Parts whose video is drawn from the caption that the model wrote. */
+const CAPTIONED = ["video", "no-references"];
+/** What made the video of a part. */
+const MAKERS: Readonly<Record<string, string>> = {
+  video: "the suite",
+  "no-references": "cascade",
+  extension: "extension",
+  "video-from-truth": "true caption",
+};
+const makerOf = (part: string): string => MAKERS[part] ?? part;
+
+/** One alarm of a system is enough: groups and families repeat it with other numbers. */
+const isFirst = (alarm: Report["alarms"][number], at: number, all: Report["alarms"]): boolean =>
+  all.findIndex(({ system, text }) => system === alarm.system && kindOf(text) === kindOf(alarm.text)) === at;
+const kindOf = (text: string): string => text.replace(/-?\d[\d.]*/g, "#");
 
 /** What can be asked for. */
 const KINDS_OF_FAILURE: Readonly<Record<string, string>> = {
@@ -51,7 +69,7 @@ export function Gallery({ name }: { readonly name: string }) {
   const [found, setFound] = useState<SamplePage>();
   const [error, setError] = useState<unknown>();
   const [group, setGroup] = useState("all");
-  const filters = ["family", "kind", "metric", "order", "failure", "page"].map(
+  const filters = ["family", "kind", "part", "metric", "order", "failure", "page"].map(
     (one) => [one, query.get(one) ?? ""] as const,
   );
   const asked = new URLSearchParams(
@@ -132,7 +150,7 @@ export function Gallery({ name }: { readonly name: string }) {
             </tbody>
           </table>
         </div>
-        {report.alarms.map((alarm) => (
+        {report.alarms.filter(isFirst).map((alarm) => (
           <p key={`${alarm.system} ${alarm.text}`} class="note warn wide">
             <b>{alarm.system}.</b> {alarm.text}
           </p>
@@ -152,6 +170,33 @@ export function Gallery({ name }: { readonly name: string }) {
               ))}
             </select>
           </label>
+          <label class="inline">
+            Kind
+            <select
+              value={query.get("kind") ?? ""}
+              onChange={(event) => filter("kind", event.currentTarget.value)}
+            >
+              <option value="">all</option>
+              <option>procedural</option>
+              <option>predictive</option>
+            </select>
+          </label>
+          {found && found.videos.length > 1 && (
+            <label class="inline">
+              Videos of
+              <select
+                value={query.get("part") ?? ""}
+                onChange={(event) => filter("part", event.currentTarget.value)}
+              >
+                <option value="">all systems</option>
+                {found.videos.map((one) => (
+                  <option key={one} value={one}>
+                    {makerOf(one)}
+                  </option>
+                ))}
+              </select>
+            </label>
+          )}
           <label class="inline">
             Sort by
             <select
@@ -199,11 +244,11 @@ export function Gallery({ name }: { readonly name: string }) {
         </div>
         {found?.samples.length === 0 && (
           <div class="welcome">
-            <p class="big">Nothing fails these filters.</p>
+            <p class="big">No sample fits these filters.</p>
             <p>
               <button
                 type="button"
-                onClick={() => change({ family: "", metric: "", failure: "", kind: "", page: "" })}
+                onClick={() => change({ family: "", metric: "", failure: "", kind: "", part: "", page: "" })}
               >
                 Show all samples
               </button>
@@ -215,7 +260,7 @@ export function Gallery({ name }: { readonly name: string }) {
             frameRateHz={PICTURE_RATE_HZ}
             columns={5}
             label="Samples"
-            videos={found.samples.flatMap((sample) => tilesOf(sample, query.get("metric") ?? ""))}
+            videos={found.samples.flatMap((sample) => tilesOf(sample, query.get("metric") ?? "", query.get("part") ?? ""))}
           />
         )}
         {found && found.pages > 1 && (
@@ -243,24 +288,29 @@ export function Gallery({ name }: { readonly name: string }) {
   );
 }
 
-/** A tile for every video that was kept of a sample. */
-function tilesOf(sample: ReportSample, metric: string) {
-  const kept = sample.parts.filter(({ picture }) => picture !== undefined);
+/** A tile for every video that was kept of a sample, or for that of one part. */
+function tilesOf(sample: ReportSample, metric: string, wanted: string) {
   const caption = sample.parts.find(({ part }) => part === "caption");
-  const failed = Object.entries(FAILURES).filter(([one]) =>
-    sample.parts.some(({ values }) => values[one] === 0),
+  const kept = sample.parts.filter(
+    ({ part, picture }) => picture !== undefined && (wanted === "" || part === wanted),
   );
-  return (kept.length > 0 ? kept : sample.parts.slice(0, 1)).map(({ part, picture, texts }) => {
-    const value = sample.parts.map(({ values }) => values[metric]).find((one) => one !== undefined);
+  return (kept.length > 0 ? kept : sample.parts.slice(0, 1)).map(({ part, picture, values, texts }) => {
+    const own = CAPTIONED.includes(part);
+    // A tile tells of its own video, and of the caption where the video was drawn from it.
+    const value = values[metric] ?? (own ? caption?.values[metric] : undefined);
+    const failed = [
+      ...Object.entries(VIDEO_FAILURES).filter(([one]) => values[one] === 0),
+      ...Object.entries(CAPTION_FAILURES).filter(([one]) => own && caption?.values[one] === 0),
+    ];
     return {
       key: `${sample.id} ${part}`,
       title: sample.family,
-      note: value !== undefined ? value.toFixed(3) : part === "video" ? texts["event"] : part,
+      note: value !== undefined ? `${makerOf(part)} · ${value.toFixed(3)}` : makerOf(part),
       stack: picture === undefined ? undefined : { url: picture, frames: PICTURE_FRAMES },
       state: picture === undefined ? "no video kept" : undefined,
       below: (
         <div class="under">
-          <p>{texts["caption"] ?? caption?.texts["caption"]}</p>
+          <p>{texts["caption"] ?? (own ? caption?.texts["caption"] : undefined)}</p>
           {failed.map(([one, text]) => (
             <p key={one} class="fail">
               {text}
@@ -287,17 +337,27 @@ function Value({ estimate }: { readonly estimate: Estimate | undefined }) {
   );
 }
 
-/** A metric's name in words. */
+/** Short names, as people write them. */
+const SHORT: Readonly<Record<string, string>> = {
+  clip: "CLIP",
+  rouge: "ROUGE",
+  fvd: "FVD",
+  bleu: "BLEU",
+  psnr: "PSNR",
+  ssim: "SSIM",
+  v: "V",
+  t: "T",
+  l: "L",
+};
+
+/** A metric's name in words: `videoPsnrDb` is "video PSNR (dB)". */
 function words(metric: string): string {
-  return metric
-    .replace(/Db\b/, " (dB)")
-    .replace(/([a-z])([A-Z0-9])/g, "$1 $2")
-    .toLowerCase()
-    .replace("clip v", "CLIP-V")
-    .replace("clip t", "CLIP-T")
-    .replace("rouge l", "ROUGE-L")
-    .replace("fvd", "FVD")
-    .replace("bleu", "BLEU")
-    .replace("psnr", "PSNR")
-    .replace("(db)", "(dB)");
+  const parts = metric.replace(/([a-z])([A-Z0-9])/g, "$1 $2").toLowerCase().split(" ");
+  const unit = parts.at(-1) === "db" ? parts.splice(-1) && " (dB)" : "";
+  return (
+    parts
+      .map((part) => SHORT[part] ?? part)
+      .join(" ")
+      .replace(/\b(CLIP|ROUGE) ([VTL])\b/, "$1-$2") + unit
+  );
 }

@@ -47,6 +47,8 @@ export interface SamplePage {
   readonly pages: number;
   /** What can be sorted by. */
   readonly metrics: readonly string[];
+  /** Parts of which videos were kept. */
+  readonly videos: readonly string[];
 }
 
 /** A report in the list. */

@@ -83,7 +83,7 @@ export function Results({ id }: { readonly id: string }) {
                       <td>{mean && <Whisker {...mean} />}</td>
                       <td class="number">
                         {mean ? mean.value.toFixed(2) : "–"}
-                        {mean && (
+                        {mean && mean.n > 1 && (
                           <span class="muted small interval">
                             {mean.low.toFixed(2)}–{mean.high.toFixed(2)}
                           </span>
@@ -103,7 +103,11 @@ export function Results({ id }: { readonly id: string }) {
           </section>
         ))}
       </div>
-      <p class="muted small">Below each mean its 95 % interval, bootstrapped over questions.</p>
+      <p class="muted small">
+        {summary.systems.some(({ means }) => means && means.overall.n > 1)
+          ? "Below each mean its 95 % interval, bootstrapped over questions."
+          : "One question gives no interval: it would say nothing of other questions."}
+      </p>
       <div class="row actions">
         <a class="button" href={`/api/v1/studies/${id}/export.csv`} download>
           <Icon name="download" /> CSV

@@ -211,8 +211,9 @@ export function Studies() {
                   <span>
                     <span class="line strong">{study.name}</span>
                     <span class="line muted">
-                      {study.items} questions, {study.trials} videos · {study.raters} raters, {study.ratings}{" "}
-                      ratings{rater !== "" && study.ratings > 0 && ` · go on as ${rater}`}
+                      {counted(study.items, "question")}, {counted(study.trials, "video")} ·{" "}
+                      {counted(study.raters, "rater")}, {counted(study.ratings, "rating")}
+                      {rater !== "" && study.ratings > 0 && ` · go on as ${rater}`}
                     </span>
                   </span>
                   <Icon name="on" />
@@ -237,3 +238,5 @@ export function Studies() {
     </div>
   );
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? "" : "s"}`;

@@ -1,5 +1,5 @@
 /** One curve, and that of another run beside it. @module */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { type Explanation, type Series, shortNumber } from "./run-api.ts";
@@ -23,6 +23,7 @@ export function Curve({ name, series, other, explanation, smoothing, isLog }: Cu
   // Logarithms want what is above 0.
   const canLog = isLog && series.values.every((value) => value > 0);
   const hasOther = other !== undefined;
+  const colours = useColours();
   useEffect(() => {
     const parent = place.current;
     if (!parent) return;
@@ -43,7 +44,7 @@ export function Curve({ name, series, other, explanation, smoothing, isLog }: Cu
         height: HEIGHT,
         cursor: { y: false, drag: { x: true, y: false } },
         legend: { show: true, live: true },
-        scales: { x: { time: false }, y: { distr: canLog ? 3 : 1 } },
+        scales: { x: { time: false }, y: { distr: canLog ? 3 : 1, ...(!canLog && { range: rangeOf }) } },
         axes: [
           { ...axis, size: 28 },
           {
@@ -93,7 +94,7 @@ export function Curve({ name, series, other, explanation, smoothing, isLog }: Cu
       made.destroy();
       plot.current = undefined;
     };
-  }, [canLog, hasOther, smoothing > 0]);
+  }, [canLog, hasOther, smoothing > 0, colours]);
   useEffect(() => {
     plot.current?.setData(dataOf(series, other, smoothing));
   }, [series, other, smoothing]);
@@ -124,6 +125,30 @@ export function Curve({ name, series, other, explanation, smoothing, isLog }: Cu
       </div>
     </figure>
   );
+}
+
+/** A scale on which a line that does not move lies on a line of the grid. */
+function rangeOf(_: uPlot, low: number | null, high: number | null): uPlot.Range.MinMax {
+  if (low === null || high === null) return [0, 1];
+  if (low === high) return low === 0 ? [0, 1] : [low - Math.abs(low) / 10, low + Math.abs(low) / 10];
+  return uPlot.rangeNum(low, high, 0.1, true) as uPlot.Range.MinMax;
+}
+
+/** A number that changes when the colours do: a drawn line keeps those that it was drawn with. */
+function useColours(): number {
+  const [count, setCount] = useState(0);
+  useEffect(() => {
+    const change = (): void => setCount((before) => before + 1);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", change);
+    const theme = new MutationObserver(change);
+    theme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    return () => {
+      dark.removeEventListener("change", change);
+      theme.disconnect();
+    };
+  }, []);
+  return count;
 }
 
 /** Least of many values; the spread operator has a limit. */

@@ -18,6 +18,33 @@ import {
 } from "./run-api.ts";
 import { SheetsOverTime } from "./sheets-over-time.tsx";
 
+/** Curves that are looked at first. */
+const OPEN_GROUPS = ["Learning", "Rewards", "Held out"];
+const ALARMS = "Alarms";
+
+type Names = readonly string[];
+const rangAt = (names: Names, series: SeriesByName): Names =>
+  names.filter((one) => series[one]!.values.some((value) => value !== 0));
+
+/** Alarms are opened where one has rung. */
+function isOpenGroup(group: string, names: Names, series: SeriesByName): boolean {
+  return OPEN_GROUPS.includes(group) || (group === ALARMS && rangAt(names, series).length > 0);
+}
+
+function rung(names: Names, series: SeriesByName): string {
+  const count = rangAt(names, series).length;
+  return count === 0 ? "none has rung" : `${count} rang at some step`;
+}
+
+/** Measurements of the machine over the minutes of a run. */
+function seriesOfUses(uses: readonly Use[], of: (use: Use) => number) {
+  const begun = Date.parse(uses[0]!.at);
+  return {
+    steps: uses.map(({ at }) => Math.round((Date.parse(at) - begun) / 1000)),
+    values: uses.map(of),
+  };
+}
+
 /** Uses of the machine that are kept for the picture. */
 const KEPT_USES = 600;
 
@@ -179,10 +206,11 @@ export function RunView({ name }: { readonly name: string }) {
         {names.length === 0 ? (
           <p class="muted">Nothing is logged yet.</p>
         ) : (
-          groups.map(({ group, names: own }, at) => (
-            <details key={group} class="curve-group" open={at < 3 || find !== ""}>
+          groups.map(({ group, names: own }) => (
+            <details key={group} class="curve-group" open={find !== "" || isOpenGroup(group, own, series)}>
               <summary>
                 {group} <span class="muted">{own.length}</span>
+                {group === ALARMS && <span class="muted small"> · {rung(own, series)}</span>}
               </summary>
               <div class="curves">
                 {own.map((one) => (
@@ -241,6 +269,24 @@ export function RunView({ name }: { readonly name: string }) {
 
       <section class="answer" aria-labelledby="machine">
         <h2 id="machine">Machine</h2>
+        {uses.length > 1 && (
+          <div class="curves">
+            <Curve
+              name="cores"
+              series={seriesOfUses(uses, ({ cores }) => cores)}
+              explanation={{ group: "", about: "Cores in use, over the seconds of the run.", wish: null }}
+              smoothing={0}
+              isLog={false}
+            />
+            <Curve
+              name="memory"
+              series={seriesOfUses(uses, ({ memoryBytes }) => memoryBytes / 1e9)}
+              explanation={{ group: "", about: "Resident memory.", unit: "GB", wish: null }}
+              smoothing={0}
+              isLog={false}
+            />
+          </div>
+        )}
         {uses.length > 0 ? (
           <p>
             {uses.at(-1)!.cores.toFixed(1)} of {run.machine.cores} cores,{" "}

@@ -23,6 +23,8 @@ export default defineConfig({
     setupFiles: [new URL("./test/setup.ts", import.meta.url).pathname],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // Instead of one second: on a busy machine pages take longer to draw.
+    expect: { poll: { timeout: 60_000 } },
     // ONNX Runtime sessions keep native threads; separate processes keep tests independent.
     pool: "forks",
     maxWorkers: 2,

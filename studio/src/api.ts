@@ -111,21 +111,40 @@ export function isFinal(answer: Pick<Answer, "state">): boolean {
 /** Told to the window where the server asks for a token. */
 export const TOKEN_WANTED = "vans-token-wanted";
 
-/** Calls the API. @throws ApiError */
+/** Told to the window when the server is out of reach, and when it is back: `detail` tells which. */
+export const REACH_CHANGED = "vans-reach-changed";
+
+/** Milliseconds until it is asked again for what could not be asked for. */
+const AGAIN_MS = 1500;
+let isReached = true;
+
+function tellReach(reached: boolean): void {
+  if (reached === isReached) return;
+  isReached = reached;
+  dispatchEvent(new CustomEvent(REACH_CHANGED, { detail: reached }));
+}
+
+/** Calls the API. Who only looks waits until the server is back. @throws ApiError */
 export async function call<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`/api/v1${path}`, {
-    method,
-    ...(body !== undefined && {
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify(body),
-    }),
-  }).catch(() => {
-    throw new ApiError(0, {
-      code: "OFFLINE",
-      message: "The server does not answer",
-      fix: "Is vans serve still running? The page goes on when it is back.",
-    });
-  });
+  let response: Response | undefined;
+  for (;;) {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      ...(body !== undefined && {
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+    }).catch(() => undefined);
+    tellReach(response !== undefined);
+    if (response) break;
+    if (method !== "GET")
+      throw new ApiError(0, {
+        code: "OFFLINE",
+        message: "The server does not answer",
+        fix: "Is vans serve still running? Try again when it is.",
+      });
+    await new Promise((done) => setTimeout(done, AGAIN_MS));
+  }
   if (response.status === 401) dispatchEvent(new Event(TOKEN_WANTED));
   if (response.status === 204) return undefined as T;
   const value = (await response.json().catch(() => undefined)) as { error?: ErrorBody } | undefined;

@@ -4,7 +4,7 @@
  */
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { call, TOKEN_WANTED } from "./api.ts";
+import { call, REACH_CHANGED, TOKEN_WANTED } from "./api.ts";
 import { linkTo, usePath } from "./location.ts";
 import { PAGES, type PageProps } from "./pages/table.ts";
 import { Failure } from "./parts/failure.tsx";
@@ -13,6 +13,11 @@ import { SignIn } from "./parts/sign-in.tsx";
 
 type Theme = "system" | "light" | "dark";
 const THEMES: readonly Theme[] = ["system", "light", "dark"];
+
+/** When a page was loaded anew because a part of it could not be fetched. */
+const RELOADED = "vans-reloaded";
+/** A part that fails again so soon will not come. */
+const RELOAD_MS = 10_000;
 
 function storedTheme(): Theme {
   const stored = localStorage.getItem("vans-theme");
@@ -32,13 +37,28 @@ export function Shell() {
     let isCurrent = true;
     page.load().then(
       (View) => isCurrent && setLoaded({ path: page.path, View }),
-      (failure: unknown) => isCurrent && setError(failure),
+      async (failure: unknown) => {
+        if (!isCurrent) return;
+        // The server is gone, or was replaced by one whose files have other names: begin anew when it answers.
+        const before = Number(sessionStorage.getItem(RELOADED) ?? 0);
+        if (Date.now() - before < RELOAD_MS) return setError(failure);
+        await call("GET", "/session");
+        sessionStorage.setItem(RELOADED, String(Date.now()));
+        if (isCurrent) location.reload();
+      },
     );
     return () => {
       isCurrent = false;
     };
   }, [page]);
   const [isStranger, setStranger] = useState(false);
+  const [isReached, setReached] = useState(true);
+
+  useEffect(() => {
+    const change = (event: Event): void => setReached((event as CustomEvent<boolean>).detail);
+    addEventListener(REACH_CHANGED, change);
+    return () => removeEventListener(REACH_CHANGED, change);
+  }, []);
 
   useEffect(() => {
     const ask = (): void => setStranger(true);
@@ -83,6 +103,13 @@ export function Shell() {
         </button>
       </header>
       <main id="main" tabIndex={-1}>
+        <div role="status">
+          {!isReached && (
+            <p class="note warn wide">
+              <b>The server does not answer.</b> Is vans serve still running? The page goes on when it is back.
+            </p>
+          )}
+        </div>
         {isStranger ? (
           <SignIn />
         ) : error !== undefined ? (

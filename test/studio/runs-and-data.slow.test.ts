@@ -1,21 +1,16 @@
 /** Trainings watched while they go on, and a dataset sorted by hand, in a real browser. */
-import { appendFile, copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { makeWorldDataset, readSamples } from "../../src/data/index.ts";
-import { readRecipe } from "../../src/train/index.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { readSamples } from "../../src/data/index.ts";
+import { logLine, REPORT_ROWS, writeDataset, writeReport, writeRuns } from "../serve/filled-folder.ts";
 import { buildStudio, CHROMIUM, openBrowser, StudioServer, WHY_SKIPPED } from "./studio-server.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const STEP_MS = 60_000;
+const STEP_MS = 300_000;
 
 if (!CHROMIUM) console.warn(`runs and data: skipped, ${WHY_SKIPPED}`);
-
-const line = (step: number, reward: number): string =>
-  `${JSON.stringify({ step, reward, kl: 0.001 * step, loss: 1e-6, "rewards/rouge-l/mean": reward / 4 })}\n`;
 
 describe.skipIf(!CHROMIUM)("runs and datasets in the studio", () => {
   let server: StudioServer;
@@ -25,28 +20,10 @@ describe.skipIf(!CHROMIUM)("runs and datasets in the studio", () => {
   const errors: string[] = [];
 
   beforeAll(async () => {
+    vi.setConfig({ hookTimeout: 600_000 });
     buildStudio();
     [server, browser] = await Promise.all([StudioServer.start(), openBrowser()]);
-    const recipe = await readRecipe(join(ROOT, "recipes/playroom-joint-grpo-1.yaml"));
-    for (const [name, seed] of [
-      ["first", 11],
-      ["second", 12],
-    ] as const) {
-      const run = join(server.folder, "runs", name);
-      await mkdir(join(run, "sheets"), { recursive: true });
-      await writeFile(join(run, "recipe.json"), JSON.stringify({ ...recipe, seed }));
-      await writeFile(
-        join(run, "log.jsonl"),
-        Array.from({ length: 20 }, (_, i) => line(i + 1, 2 + i / 50)).join(""),
-      );
-      for (const step of ["010", "020"])
-        await copyFile(join(ROOT, "docs/images/answer-sheet.png"), join(run, "sheets", `${step}.png`));
-    }
-    for await (const _ of makeWorldDataset({
-      seed: 40,
-      count: 4,
-      out: join(server.folder, "datasets/small"),
-    }));
+    await Promise.all([writeRuns, writeDataset, writeReport].map((write) => write(server.folder)));
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
     page = await context.newPage();
     page.setDefaultTimeout(STEP_MS);
@@ -65,17 +42,15 @@ describe.skipIf(!CHROMIUM)("runs and datasets in the studio", () => {
     const reward = page.locator("figure.curve", { has: page.locator("b", { hasText: /^reward$/ }) });
     await expect.poll(() => reward.locator("figcaption span").textContent()).toContain("2.38");
     expect((await reward.locator("p").textContent())?.length).toBeGreaterThan(10);
-    await appendFile(join(server.folder, "runs/first/log.jsonl"), line(21, 3.25));
-    await expect
-      .poll(() => reward.locator("figcaption span").textContent(), { timeout: STEP_MS })
-      .toContain("3.25");
+    await appendFile(join(server.folder, "runs/first/log.jsonl"), logLine(21, 3.25));
+    await expect.poll(() => reward.locator("figcaption span").textContent()).toContain("3.25");
     expect(await reward.locator(".plot").getAttribute("aria-label")).toContain("over 21 steps");
 
     await page.locator("#sheets ~ .toolbar input[type=range]").fill("0");
-    expect(await page.getAttribute("img.sheet", "alt")).toContain("step 10");
-    expect(
-      await page.locator("img.sheet").evaluate((image) => (image as HTMLImageElement).naturalWidth),
-    ).toBeGreaterThan(0);
+    await expect.poll(() => page.getAttribute("img.sheet", "alt")).toContain("step 10");
+    await expect
+      .poll(() => page.locator("img.sheet").evaluate((image) => (image as HTMLImageElement).naturalWidth))
+      .toBeGreaterThan(0);
     expect(await page.textContent("pre.recipe")).toContain("joint-grpo-1");
 
     await page.selectOption("label:has-text('beside') select", { label: "second" });
@@ -121,6 +96,7 @@ describe.skipIf(!CHROMIUM)("runs and datasets in the studio", () => {
     await page.fill("input[type=search]", "bear looks out");
     await expect.poll(() => page.locator(".sample").count()).toBe(1);
     await page.fill("input[type=search]", "");
+    await expect.poll(() => page.locator(".sample").count()).toBe(before.length);
     await page.selectOption("label:has-text('state') select", "rejected");
     await expect.poll(() => page.locator(".sample").count()).toBe(1);
 
@@ -130,6 +106,36 @@ describe.skipIf(!CHROMIUM)("runs and datasets in the studio", () => {
     const captions: string[] = [];
     for await (const row of readSamples(folder)) captions.push(row.caption);
     expect(captions).toContain("the gift is open and a bear looks out");
+  });
+
+  test("a report's gallery tells of each video its own failures, and filters by system, kind and failure", async () => {
+    await page.goto(`${server.url}/compare/reports`);
+    await page.click("a.card:has-text('judged')");
+    const tiles = page.locator(".gallery figure");
+    await expect.poll(() => tiles.count()).toBe(2 * REPORT_ROWS.length);
+    const texts = await tiles.allTextContents();
+    expect(texts.map((text) => text.includes("video shows another event"))).toEqual([
+      false,
+      true,
+      true,
+      true,
+    ]);
+    expect(texts[3]).toContain("video shows another event: nothing");
+    await page.selectOption("label:has-text('Videos of') select", "video");
+    await expect.poll(() => tiles.count()).toBe(REPORT_ROWS.length);
+    await page.selectOption("label:has-text('Show') select", "none");
+    await expect.poll(() => tiles.allTextContents()).toEqual([expect.stringContaining("gift")]);
+    // The cascade's video of the same sample did fail.
+    await page.selectOption("label:has-text('Videos of') select", "no-references");
+    await page.waitForSelector("text=No sample fits these filters");
+    await page.click("text=Show all samples");
+    await page.selectOption("label:has-text('Kind') select", "predictive");
+    await expect
+      .poll(async () => (await tiles.allTextContents()).every((text) => text.includes("candle")))
+      .toBe(true);
+    // What is chosen stands in the address.
+    await page.reload();
+    await expect.poll(() => tiles.count()).toBe(2);
   });
 
   test("axe finds nothing serious at 360 px and wide, dark and light", async () => {
@@ -146,9 +152,10 @@ describe.skipIf(!CHROMIUM)("runs and datasets in the studio", () => {
           "/data",
           "/data/small",
           "/data/none",
+          "/compare/reports/judged",
         ]) {
           await page.goto(server.url + path);
-          await page.waitForSelector(".card, .answer, .sample, [role=alert]");
+          await page.waitForSelector(".card, .answer, .sample, .gallery figure, [role=alert]");
           await page.evaluate(axe);
           const serious = await page.evaluate(async () => {
             const { axe: judge } = globalThis as unknown as {

@@ -59,15 +59,17 @@ export function buildStudio(): void {
 export class StudioServer {
   readonly folder: string;
   readonly #port: number;
+  readonly #env: Readonly<Record<string, string>>;
   #process: ChildProcess | undefined;
 
-  private constructor(folder: string, port: number) {
+  private constructor(folder: string, port: number, env: Readonly<Record<string, string>>) {
     this.folder = folder;
     this.#port = port;
+    this.#env = env;
   }
 
-  static async start(): Promise<StudioServer> {
-    const server = new StudioServer(await mkdtemp(join(tmpdir(), "vans-studio-")), await freePort());
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<StudioServer> {
+    const server = new StudioServer(await mkdtemp(join(tmpdir(), "vans-studio-")), await freePort(), env);
     await server.run();
     return server;
   }
@@ -96,7 +98,7 @@ export class StudioServer {
         "serve",
         ...flags.flatMap(([name, value]) => [`--${name}`, String(value)]),
       ],
-      { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] },
+      { cwd: ROOT, env: { ...process.env, ...this.#env }, stdio: ["ignore", "ignore", "inherit"] },
     );
     for (;;) {
       const response = await fetch(`${this.url}/healthz`).catch(() => undefined);

@@ -1,6 +1,6 @@
 /** One answer: how it comes about, and what it is. @module */
 import { useEffect, useState } from "preact/hooks";
-import { type Answer, ApiError, call, follow, isFinal, type PreviewStrip } from "../api.ts";
+import { type Answer, call, follow, isFinal, type PreviewStrip } from "../api.ts";
 import { Failure } from "./failure.tsx";
 import { SyncedVideos } from "./synced-videos.tsx";
 
@@ -59,14 +59,7 @@ export function useAnswer(id: string): AnswerSoFar {
           change(() => ({ answer, isConnected: true }));
           if (!isGone && !isFinal(answer)) begin();
         },
-        (error: unknown) => {
-          const isOffline = error instanceof ApiError && error.status === 0;
-          change(() => (isOffline ? { isConnected: false } : { error }));
-          if (isOffline && !isGone) {
-            const timer = setTimeout(look, 1500);
-            stop = () => clearTimeout(timer);
-          }
-        },
+        (error: unknown) => change(() => ({ error })),
       );
     };
     look();
@@ -101,19 +94,14 @@ export function LiveAnswer({ id, onEnd }: { readonly id: string; onEnd?(answer: 
     if (answer && isFinal(answer)) onEnd?.(answer);
   }, [answer?.state]);
   if (so.error !== undefined) return <Failure error={so.error} />;
-  if (!answer)
-    return (
-      <p class="muted">
-        {so.isConnected ? "Looking for the answer …" : "The server does not answer; trying again …"}
-      </p>
-    );
+  if (!answer) return <p class="muted">Looking for the answer …</p>;
   const { result, request } = answer;
   const isLive = !isFinal(answer);
   const count = result?.samples.length ?? request.samples ?? 1;
   const reasoning = result?.reasoning ?? so.reasoning;
   const caption = result?.caption ?? so.caption;
   return (
-    <article class="answer" aria-busy={isLive} data-state={answer.state}>
+    <article class="answer" aria-busy={isLive} data-id={id} data-state={answer.state}>
       <header class="asked">
         <h2>{request.question}</h2>
         <p class="muted facts">

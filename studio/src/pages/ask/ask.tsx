@@ -200,7 +200,7 @@ export function Ask({ rest }: PageProps) {
                     )}
                     {futures.length < 2 && (
                       <button type="button" onClick={() => void more(current, 3)}>
-                        <Icon name="fan" /> Fan of futures
+                        <Icon name="fan" /> Futures
                       </button>
                     )}
                     <a class="button" {...linkTo(`/compare?from=${current.id}`)}>
@@ -209,11 +209,13 @@ export function Ask({ rest }: PageProps) {
                     <a class="button" href={`${current.result!.files.answer[0]}?download=1`} download>
                       <Icon name="download" /> Video
                     </a>
-                    <a class="button quiet" href={current.result!.files.sheet} target="_blank" rel="noopener">
-                      <Icon name="sheet" /> Sheet
+                    <a class="button quiet" title="Sheet of all frames" href={current.result!.files.sheet} target="_blank" rel="noopener">
+                      <Icon name="sheet" />
+                      <span class="sr">Sheet of all frames</span>
                     </a>
-                    <a class="button quiet" href={current.result!.files.json} target="_blank" rel="noopener">
-                      <Icon name="braces" /> Settings
+                    <a class="button quiet" title="All settings as JSON" href={current.result!.files.json} target="_blank" rel="noopener">
+                      <Icon name="braces" />
+                      <span class="sr">All settings as JSON</span>
                     </a>
                     <button
                       type="button"
@@ -230,8 +232,9 @@ export function Ask({ rest }: PageProps) {
                     <Icon name="again" /> Ask again
                   </button>
                 )}
-                <button type="button" class="quiet" onClick={() => void remove(current)}>
-                  <Icon name="trash" /> Delete
+                <button type="button" class="quiet" title="Delete" onClick={() => void remove(current)}>
+                  <Icon name="trash" />
+                  <span class="sr">Delete</span>
                 </button>
               </div>
             )}

@@ -331,7 +331,7 @@ function Value({ estimate }: { readonly estimate: Estimate | undefined }) {
     <span title={`95 % interval over ${estimate.n} samples`}>
       {estimate.value.toFixed(digits)}
       <span class="muted small interval">
-        {estimate.low.toFixed(digits)}–{estimate.high.toFixed(digits)}
+        {estimate.low.toFixed(digits)} to {estimate.high.toFixed(digits)}
       </span>
     </span>
   );

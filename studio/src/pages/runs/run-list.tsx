@@ -17,14 +17,20 @@ export function RunList() {
   const [text, setText] = useState("");
   const [error, setError] = useState<unknown>();
   useEffect(() => {
+    let isLooking = false;
     const look = (): void => {
+      // A look waits for a server that is gone; one is enough.
+      if (isLooking) return;
+      isLooking = true;
       call<{ runs: Run[]; recipes: string[] }>("GET", "/runs").then(
         (found) => {
           setRuns(found.runs);
           setRecipes(found.recipes);
         },
         (failure: unknown) => setError(failure),
-      );
+      ).finally(() => {
+        isLooking = false;
+      });
     };
     look();
     const timer = setInterval(look, LOOK_MS);

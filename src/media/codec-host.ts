@@ -27,6 +27,11 @@ const MAX_PROCESSES = 2;
 const IDLE_SECS = 20;
 /** JavaScript heap of a codec process; a damaged index must not eat the machine. */
 const HEAP_MEBIBYTES = 1024;
+/**
+ * A process that holds more than this after a task is not used again. The codec libraries give back less than they take,
+ * some MiB a clip: over thousands of clips one process would eat the machine.
+ */
+const RESIDENT_BYTES = 640 * 2 ** 20;
 const STDERR_KEPT = 2000;
 /** On a machine that is busy with training, starting a process has been seen to take half a minute. */
 const STARTUP_SECS = 120;
@@ -43,6 +48,8 @@ interface Host {
   /** True once the process has said something. */
   hasSpoken: boolean;
   idleTimer: NodeJS.Timeout | undefined;
+  /** Memory that it held after its last task. */
+  rssBytes: number;
 }
 
 const idle: Host[] = [];
@@ -109,6 +116,10 @@ function takeHost(): Host {
 }
 
 function release(host: Host): void {
+  if (host.rssBytes > RESIDENT_BYTES) {
+    host.child.kill();
+    return;
+  }
   host.child.unref();
   host.child.channel?.unref();
   host.idleTimer = setTimeout(() => {
@@ -134,7 +145,7 @@ function startHost(): Host {
   });
   alive.add(child);
   child.on("exit", () => alive.delete(child));
-  const host: Host = { child, stderr: "", hasSpoken: false, idleTimer: undefined };
+  const host: Host = { child, stderr: "", hasSpoken: false, idleTimer: undefined, rssBytes: 0 };
   child.stderr?.on("data", (chunk: Buffer) => {
     host.stderr = (host.stderr + chunk.toString("utf8")).slice(-STDERR_KEPT);
   });
@@ -178,6 +189,7 @@ function converse(host: Host, task: CodecTask, options: CodecTaskOptions): Promi
       host.hasSpoken = true;
       awaitSign();
       if (reply.kind === "done") {
+        host.rssBytes = reply.rssBytes;
         settle(resolve);
         return;
       }

@@ -92,7 +92,7 @@ function unexpected(task: CodecTask, error: unknown): VansError {
 async function answer(task: CodecTask, queue: FrameQueue): Promise<void> {
   try {
     await run(task, queue);
-    await reply({ kind: "done" });
+    await reply({ kind: "done", rssBytes: process.memoryUsage.rss() });
   } catch (error) {
     const known = error instanceof VansError ? error : unexpected(task, error);
     const { cause: _, ...details } = known.details;

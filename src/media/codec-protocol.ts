@@ -57,7 +57,8 @@ export type CodecReply =
   | { readonly kind: "lost"; readonly number: number }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   | { readonly kind: "text"; readonly text: string | undefined }
-  | { readonly kind: "done" }
+  /** `rssBytes`: what the process now holds; the libraries give back less than they took. */
+  | { readonly kind: "done"; readonly rssBytes: number }
   | {
       readonly kind: "error";
       readonly code: ErrorCode;

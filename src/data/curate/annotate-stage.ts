@@ -51,6 +51,9 @@ export interface AnnotateSettings {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Times of frames are rounded. */
+const SLACK_SECS = 0.05;
+
 /** Frames of each clip that the model sees. */
 const FRAMES_PER_CLIP = 6;
 
@@ -94,11 +97,16 @@ export function pairClips(
   clips: readonly SelectedClip[],
 ): { pairs: Pair[]; unpaired: string[] } {
   const pairs: Pair[] = [];
-  for (let i = 0; i + 1 < clips.length; i++) {
-    const [input, output] = [clips[i]!, clips[i + 1]!];
+  for (const [i, input] of clips.entries()) {
+    // Annotated steps may overlap; an answer that begins before the input ends would be seen in it.
+    const output = clips.slice(i + 1).find((clip) => clip.startSecs >= input.endSecs - SLACK_SECS);
+    if (output === undefined) continue;
     // A consequence is seen in the very next shot; a procedure goes on after steps that were left out.
     if (video.kind === "predictive" && video.steps.length === 0 && output.index !== input.index + 1) continue;
-    const skipped = video.steps.slice(input.index + 1, output.index).map((step) => step.label);
+    const skipped = video.steps
+      .slice(input.index + 1, output.index)
+      .filter((step) => step.endSecs <= output.startSecs + SLACK_SECS)
+      .map((step) => step.label);
     pairs.push({ name: `${video.id}#${pad(input.index)}-${pad(output.index)}`, input, output, skipped });
   }
   const used = new Set(pairs.flatMap(({ input, output }) => [input.index, output.index]));

@@ -3,12 +3,11 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { access } from "node:fs/promises";
 import { isAbsolute, join } from "node:path";
-import { createInterface } from "node:readline";
 import * as z from "zod";
 import { VansError } from "../../base/errors.ts";
+import { textLines } from "../../base/text-lines.ts";
 
 /** Name of the list inside the folder. */
 export const VIDEO_LIST_NAME = "videos.jsonl";
@@ -71,12 +70,8 @@ export async function* readVideoList(folder: string): AsyncGenerator<ListedVideo
       cause,
     });
   });
-  const lines = createInterface({
-    input: createReadStream(path, "utf8"),
-    crlfDelay: Number.POSITIVE_INFINITY,
-  });
   let number = 0;
-  for await (const line of lines) {
+  for await (const line of textLines(path)) {
     number++;
     if (line.trim() === "") continue;
     let parsed: ListedVideo;

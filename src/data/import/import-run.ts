@@ -3,7 +3,7 @@
  * and write down why (`import-report.json`, `import-skipped.jsonl`).
  * @module
  */
-import { access, readFile } from "node:fs/promises";
+import { access, readFile, stat } from "node:fs/promises";
 import { dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { VansError } from "../../base/errors.ts";
 import { writeFileAtomically } from "../../weights/atomic-file.ts";
@@ -149,20 +149,65 @@ export async function readJsonFile(path: string): Promise<unknown> {
   }
 }
 
+/**
+ * Fails early where the folder of the videos is none: else every row would be skipped for a video that is not found.
+ *
+ * @throws VansError `VANS_DATA_IMPORT_UNREADABLE`
+ */
+export async function requireVideoFolder(folder: string): Promise<void> {
+  const info = await stat(folder).catch(() => undefined);
+  if (info?.isDirectory()) return;
+  throw new VansError("VANS_DATA_IMPORT_UNREADABLE", "there is no such folder of videos", {
+    asked: folder,
+    found: info === undefined ? "nothing" : "a file",
+    fix: "check --videos",
+  });
+}
+
 /** Objects and lists of foreign JSON. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What a spreadsheet writes where it could not compute a cell. */
+const SPREADSHEET_ERROR =
+  /^#(?:NAME\?|REF!|VALUE!|N\/A|DIV\/0!|NULL!|NUM!|ERROR!|SPILL!|CALC!|GETTING_DATA)$/i;
+
+/** True for a cell that a spreadsheet could not compute. */
+export function isSpreadsheetError(text: string): boolean {
+  return SPREADSHEET_ERROR.test(text.trim());
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const BROKEN = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F\uFFFD]/;
+
+/** True for text with control characters, or with bytes that were not UTF-8. */
+export function isBrokenText(text: string): boolean {
+  return BROKEN.test(text);
+}
+
+/** A number of a foreign file: itself, or written out. `Number` would take null, "" and true for 0 and 1. */
+function secondsFrom(value: unknown): number {
+  if (typeof value === "number") return value;
+  return typeof value === "string" && value.trim() !== "" ? Number(value) : Number.NaN;
+}
+
 /** A step out of foreign fields, or why not. */
 export function stepFrom(label: unknown, segment: unknown): ListedVideo["steps"][number] | string {
-  if (typeof label !== "string" || label.trim() === "" || label.trim() === "#NAME?")
+  if (typeof label !== "string" || label.trim() === "" || isSpreadsheetError(label))
     return "a step without a name";
+  if (isBrokenText(label)) return "a name with control characters or bytes that are not UTF-8";
   if (!Array.isArray(segment) || segment.length !== 2) return "a step without start and end";
-  const [startSecs, endSecs] = segment.map(Number) as [number, number];
+  const [startSecs, endSecs] = segment.map(secondsFrom) as [number, number];
   if (!Number.isFinite(startSecs) || !Number.isFinite(endSecs)) return "a step whose times are no numbers";
   if (startSecs < 0 || endSecs <= startSecs) return "a step that ends before it starts";
-  return { label: label.trim(), startSecs, endSecs };
+  return { label: label.trim().replaceAll(/\s+/g, " "), startSecs, endSecs };
+}
+
+const TWIN = "a step that occurs twice";
+
+function isTwin(a: ListedVideo["steps"][number], b: ListedVideo["steps"][number]): boolean {
+  return a.label === b.label && a.startSecs === b.startSecs && a.endSecs === b.endSecs;
 }
 
 /** Steps of a video, good ones in order of time, and notes on the others. */
@@ -172,12 +217,12 @@ export function stepsFrom(
 ): { steps: ListedVideo["steps"]; notes: ImportNote[] } {
   const steps: ListedVideo["steps"] = [];
   const notes: ImportNote[] = [];
-  entries.forEach(([label, segment], index) => {
+  for (const [index, [label, segment]] of entries.entries()) {
     const step = stepFrom(label, segment);
-    if (typeof step === "string")
-      notes.push({ where: `${where}, step ${index}`, reason: step, mended: false });
-    else steps.push(step);
-  });
+    const fault = typeof step === "string" ? step : steps.some((one) => isTwin(one, step)) ? TWIN : undefined;
+    if (fault !== undefined) notes.push({ where: `${where}, step ${index}`, reason: fault, mended: false });
+    else steps.push(step as ListedVideo["steps"][number]);
+  }
   steps.sort((a, b) => a.startSecs - b.startSecs || a.endSecs - b.endSecs);
   return { steps, notes };
 }

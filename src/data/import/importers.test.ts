@@ -137,7 +137,64 @@ describe("importers", () => {
     expect(report).toMatchObject({ videos: 3, skipped: 5, mended: 1 });
   });
 
+  it("take no times, names or texts for what they are not", async () => {
+    await touch("nasty.mp4");
+    const good = { label: "boil water", segment: ["0", 3] };
+    const bad = [
+      ...[null, "", [], true, "NaN"].map((start) => ({ label: "pour", segment: [start, 6] })),
+      ...["#REF!", "#name?", "caf\uFFFD", "a\u0000b"].map((label) => ({ label, segment: [3, 6] })),
+      { label: "boil water", segment: [0, 3] },
+    ];
+    const annotation = [good, ...bad, { label: "pour\u2028 it", segment: [3, 6] }];
+    const { videos, report } = await run("coin", JSON.stringify({ database: { nasty: { annotation } } }));
+    expect(videos[0]!.steps.map((step) => step.label)).toEqual(["boil water", "pour it"]);
+    expect(report.reasons).toEqual({
+      "a step whose times are no numbers": 5,
+      "a step without a name": 2,
+      "a name with control characters or bytes that are not UTF-8": 2,
+      "a step that occurs twice": 1,
+    });
+  });
+
+  it("lose one line, not the file, to an open quote and to mixed line ends", async () => {
+    await touch("v1/1.mp4", "v1/2.mp4");
+    const row = (question: string, end: string) => `x,${question},He pours,/v1/1.mp4,/v1/2.mp4${end}`;
+    const rows = [
+      row('"two', "\n").replace(",He pours", '\nlines, ""quoted""",He pours'),
+      row('"never closed', "\n"),
+      row("first", "\n"),
+      row("second", "\r\n"),
+      row("second", "\r\n"),
+      row('a "word" inside', "\n"),
+      row("same clip", "\n").replace("/2.mp4", "/1.mp4"),
+      ...Array.from({ length: 50 }, (_, i) => row(`more ${i}`, "\r\n")),
+    ];
+    const header = "name,ENG_Instruction,ENG_GT_Caption,input_video_path,output_video_path\r\n";
+    const { videos, report } = await run("vans-csv", header + rows.join(""));
+    expect(videos.map(({ given }) => given?.question)).toEqual([
+      'two\nlines, "quoted"',
+      "first",
+      "second",
+      'a "word" inside',
+      ...Array.from({ length: 50 }, (_, i) => `more ${i}`),
+    ]);
+    expect(report.reasons).toEqual({
+      "a quote that is never closed": 1,
+      "a row that occurs twice": 1,
+      "input and output are the same clip": 1,
+    });
+  });
+
   it("teach what is wrong", async () => {
+    const settings = { videos: join(folder, "videos"), licence: "unknown" };
+    const importing = (format: ImportFormat, more: object) =>
+      writeImport(join(folder, "no"), format, importItems(format, { annotations: "", ...settings, ...more }));
+    const unreadable = (error: unknown) => isVansError(error, "VANS_DATA_IMPORT_UNREADABLE");
+    await expect(importing("vans-csv", { annotations: join(folder, "none.csv") })).rejects.toSatisfy(
+      unreadable,
+    );
+    await expect(importing("videos", { videos: join(folder, "none") })).rejects.toSatisfy(unreadable);
+    await expect(run("vans-csv", "name,ENG_Instruction\n")).rejects.toSatisfy(unreadable);
     const code = (name: `VANS_${string}`) => (error: unknown) => isVansError(error, name);
     await expect(run("coin", "not json")).rejects.toSatisfy(code("VANS_DATA_IMPORT_UNREADABLE"));
     await expect(run("coin", "[]")).rejects.toSatisfy(code("VANS_DATA_IMPORT_UNREADABLE"));

@@ -2,10 +2,8 @@
  * Importers of public annotation formats. Rows that cannot be used are noted and skipped, never fatal.
  * @module
  */
-import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { extname, join, relative, resolve } from "node:path";
-import { parse } from "csv-parse";
+import { extname, join, resolve } from "node:path";
 import { VansError } from "../../base/errors.ts";
 import { videoIdOf } from "../curate/video-list.ts";
 import {
@@ -14,29 +12,36 @@ import {
   type ImportSettings,
   isRecord,
   readJsonFile,
+  requireVideoFolder,
   splitFrom,
   stepsFrom,
   VIDEO_ENDINGS,
 } from "./import-run.ts";
+import { importVansCsv } from "./vans-csv.ts";
 
 /** Formats that can be imported. */
 export const IMPORT_FORMATS = ["coin", "youcook2", "activitynet", "vans-csv", "videos"] as const;
 export type ImportFormat = (typeof IMPORT_FORMATS)[number];
 
-/** The items of a format. */
-export function importItems(format: ImportFormat, settings: ImportSettings): AsyncGenerator<ImportItem> {
-  switch (format) {
-    case "coin":
-      return importCoin(settings);
-    case "youcook2":
-      return importYouCook2(settings);
-    case "activitynet":
-      return importActivityNet(settings);
-    case "vans-csv":
-      return importVansCsv(settings);
-    case "videos":
-      return importVideos(settings);
-  }
+const IMPORTERS = {
+  coin: importCoin,
+  youcook2: importYouCook2,
+  activitynet: importActivityNet,
+  "vans-csv": importVansCsv,
+  videos: importVideos,
+} as const satisfies Record<ImportFormat, (settings: ImportSettings) => AsyncGenerator<ImportItem>>;
+
+/**
+ * The items of a format.
+ *
+ * @throws VansError `VANS_DATA_IMPORT_UNREADABLE` where the annotations have another form, or the folder is none
+ */
+export async function* importItems(
+  format: ImportFormat,
+  settings: ImportSettings,
+): AsyncGenerator<ImportItem> {
+  await requireVideoFolder(settings.videos);
+  yield* IMPORTERS[format](settings);
 }
 
 async function databaseOf(path: string): Promise<[string, unknown][]> {
@@ -158,107 +163,6 @@ async function* found(
       licence: settings.licence,
       ...facts,
       split: settings.split ?? facts.split,
-    },
-  };
-}
-
-const CSV_COLUMNS = [
-  "name",
-  "ENG_Instruction",
-  "ENG_GT_Caption",
-  "input_video_path",
-  "output_video_path",
-] as const;
-
-/** What a spreadsheet writes where it could not compute a cell. */
-const SPREADSHEET_ERROR = /^#(?:NAME\?|REF!|VALUE!|N\/A|DIV\/0!|NULL!|NUM!)$/;
-
-/**
- * The released VANS-Data: CSV with byte order mark, clips as `/<video id>/<clip number>.mp4`. The pairs are cut and
- * asked; what they lack is reasoning, which `annotate` writes.
- */
-async function* importVansCsv(settings: ImportSettings): AsyncGenerator<ImportItem> {
-  const records = createReadStream(settings.annotations).pipe(
-    parse({
-      bom: true,
-      columns: (header: string[]) => header.map((name) => name.trim()),
-      relax_column_count: true,
-      relax_quotes: true,
-      skip_empty_lines: true,
-      skip_records_with_error: true,
-      info: true,
-      raw: false,
-    }),
-  );
-  let number = 0;
-  let checked = false;
-  const skippedRecords: number[] = [];
-  records.on("skip", (error: { lines?: number }) => skippedRecords.push(error.lines ?? 0));
-  try {
-    for await (const entry of records as AsyncIterable<{
-      record: Record<string, unknown>;
-      info: { lines: number };
-    }>) {
-      const { record, info } = entry;
-      number++;
-      if (!checked) {
-        const missing = CSV_COLUMNS.slice(1).filter((name) => !(name in record));
-        if (missing.length > 0) throw wrongShape(settings.annotations, `a table with ${missing.join(", ")}`);
-        checked = true;
-      }
-      yield* csvRow(settings, record, `line ${info.lines}`, number);
-    }
-  } catch (cause) {
-    if (cause instanceof VansError) throw cause;
-    throw new VansError("VANS_DATA_IMPORT_UNREADABLE", "the table cannot be read", {
-      asked: settings.annotations,
-      found: cause instanceof Error ? cause.message : String(cause),
-      fix: "check that it is a CSV file",
-      cause,
-    });
-  }
-  for (const line of skippedRecords) yield skipped(`line ${line}`, "a row that is no CSV");
-}
-
-async function* csvRow(
-  settings: ImportSettings,
-  record: Readonly<Record<string, unknown>>,
-  where: string,
-  number: number,
-): AsyncGenerator<ImportItem> {
-  const cell = (name: (typeof CSV_COLUMNS)[number]): string =>
-    typeof record[name] === "string" ? record[name].trim() : "";
-  const [question, caption] = [cell("ENG_Instruction"), cell("ENG_GT_Caption")];
-  for (const [name, text] of [
-    ["question", question],
-    ["caption", caption],
-  ] as const) {
-    if (text === "") return yield skipped(where, `no ${name}`);
-    if (SPREADSHEET_ERROR.test(text)) return yield skipped(where, `${name} is a spreadsheet error`);
-  }
-  const clips: string[] = [];
-  for (const column of ["input_video_path", "output_video_path"] as const) {
-    const listed = cell(column);
-    if (listed === "" || SPREADSHEET_ERROR.test(listed)) return yield skipped(where, `no ${column}`);
-    const path = await findVideo(settings.videos, listed.replace(/^[/\\]+/, ""));
-    if (path === undefined) return yield skipped(where, "clip not found");
-    clips.push(path);
-  }
-  if (SPREADSHEET_ERROR.test(cell("name")) || cell("name") === "")
-    yield { note: { where, reason: "a name that is a spreadsheet error or empty", mended: true } };
-  const [input, output] = clips as [string, string];
-  const inside = relative(resolve(settings.videos), input).replace(/\.[A-Za-z0-9]+$/, "");
-  yield {
-    video: {
-      id: `${videoIdOf(inside)}-${String(number).padStart(6, "0")}`,
-      path: input,
-      kind: settings.kind ?? "procedural",
-      source: "vans-data",
-      licence: settings.licence,
-      split: settings.split ?? "train",
-      goal: null,
-      steps: [],
-      given: { output, question, caption, reasoning: "" },
     },
   };
 }

@@ -209,7 +209,7 @@ async function scan({ path, detailEverySecs }: ScanOrder): Promise<void> {
     throw new Error(`damaged: ${why}`);
   }
   await batches.flush(true);
-  await reply({ kind: "done", frameCount: batches.frameCount });
+  await reply({ kind: "done", frameCount: batches.frameCount, rssBytes: process.memoryUsage.rss() });
 }
 
 function isShown(packet: PacketEntry | undefined): boolean {

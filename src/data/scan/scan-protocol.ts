@@ -36,5 +36,5 @@ export type ScanReply =
   | { readonly kind: "alive" }
   | { readonly kind: "times"; readonly timesSecs: Float64Array; readonly durationSecs: number }
   | ScanFrames
-  | { readonly kind: "done"; readonly frameCount: number }
+  | { readonly kind: "done"; readonly frameCount: number; readonly rssBytes: number }
   | { readonly kind: "error"; readonly code: ErrorCode | undefined; readonly message: string };

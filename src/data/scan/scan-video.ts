@@ -37,6 +37,8 @@ export type ScanEvent =
   | ({ readonly type: "frames" } & Omit<ScanFrames, "kind">);
 
 const FAST_CONTAINERS: ReadonlySet<string> = new Set(["mp4", "mov", "mkv", "webm"]);
+/** A process that holds more than this after a video is not used again: the codec libraries give back less than they take. */
+const RESIDENT_BYTES = 640 * 2 ** 20;
 /** Bytes of frames that a window of the slow way may hold. */
 const WINDOW_BYTES = 96 * 2 ** 20;
 
@@ -117,7 +119,7 @@ async function* scanInProcess(
       }
       if (reply.kind === "error") throw new Error(reply.message);
       if (reply.kind === "done") {
-        isSound = true;
+        isSound = reply.rssBytes <= RESIDENT_BYTES;
         return;
       }
       if (reply.kind === "times")

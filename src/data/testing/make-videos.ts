@@ -17,7 +17,7 @@ import {
 } from "mediabunny";
 import { fold, keyFromSeed, uniform } from "../../base/keys.ts";
 import { writeMp4 } from "../../media/encode.ts";
-import { sampleForSeed, WORLD_FRAME_RATE_HZ } from "../../world/index.ts";
+import { sampleForSeed } from "../../world/index.ts";
 import { type DrawnVideo, type DrawVideoOptions, drawVideo } from "./draw-video.ts";
 
 /** How {@link writeDrawnVideo} stores what it drew. */
@@ -90,47 +90,55 @@ async function retime(path: string, timesSecs: readonly number[]): Promise<void>
   await writeFile(path, new Uint8Array(output.target.buffer!));
 }
 
-/** Frames of an annotated playroom step: input and answer, their last frame held. */
-export const PLAYROOM_STEP_FRAMES = 26;
+/**
+ * Rate at which playroom samples are played as steps. Slower than their own 8 Hz: an input of 21 frames then lasts the
+ * 3 s that a segment needs, and a clip cut from it shows the very frames of the sample, at the same share of its time.
+ * (Holding the last frame instead shifts the frames that a model picks from a clip.)
+ */
+export const PLAYROOM_STEP_RATE_HZ = 6;
+/** Shortest step. */
+const STEP_SECS = 3;
 
 /**
- * Writes playroom samples as long videos: input and answer of each sample are two annotated steps, their last frames
- * held to 3.25 s. Annotations are in the form of COIN, one video a sample, with the sample's seed in its name.
+ * Writes playroom samples as long videos: input and answer of each sample are two annotated steps, the answer's last
+ * frame held to 3 s. Annotations are in the form of COIN, one video a sample, with the sample's seed in its name.
  *
  * @returns path of the annotations
  */
 export async function writePlayroomVideos(folder: string, seeds: readonly number[]): Promise<string> {
   await mkdir(folder, { recursive: true });
   const database: Record<string, unknown> = {};
-  const secs = PLAYROOM_STEP_FRAMES / WORLD_FRAME_RATE_HZ;
   for (const seed of seeds) {
     const sample = sampleForSeed(seed);
     const { input, output } = sample;
     const bytes = input.width * input.height * 3;
-    const rgb = new Uint8Array(2 * PLAYROOM_STEP_FRAMES * bytes);
+    const counts = [input, output].map((clip) =>
+      Math.max(clip.frameCount, STEP_SECS * PLAYROOM_STEP_RATE_HZ),
+    ) as [number, number];
+    const frameCount = counts[0] + counts[1];
+    const rgb = new Uint8Array(frameCount * bytes);
     [input, output].forEach((clip, part) => {
-      for (let i = 0; i < PLAYROOM_STEP_FRAMES; i++) {
+      for (let i = 0; i < counts[part]!; i++) {
         const frame = Math.min(i, clip.frameCount - 1);
-        rgb.set(
-          clip.rgb.subarray(frame * bytes, (frame + 1) * bytes),
-          (part * PLAYROOM_STEP_FRAMES + i) * bytes,
-        );
+        rgb.set(clip.rgb.subarray(frame * bytes, (frame + 1) * bytes), (part * counts[0] + i) * bytes);
       }
     });
     const name = `playroom-${String(seed).padStart(6, "0")}`;
+    const { height, width } = input;
     await writeMp4(join(folder, `${name}.mp4`), {
-      frameCount: 2 * PLAYROOM_STEP_FRAMES,
-      height: input.height,
-      width: input.width,
-      frameRateHz: WORLD_FRAME_RATE_HZ,
+      frameCount,
+      height,
+      width,
+      frameRateHz: PLAYROOM_STEP_RATE_HZ,
       rgb,
     });
+    const [middle, end] = [counts[0] / PLAYROOM_STEP_RATE_HZ, frameCount / PLAYROOM_STEP_RATE_HZ];
     database[name] = {
       class: sample.goal,
       subset: "training",
       annotation: [
-        { id: "0", label: `before seed ${seed}`, segment: [0, secs] },
-        { id: "1", label: sample.caption, segment: [secs, 2 * secs] },
+        { id: "0", label: `before seed ${seed}`, segment: [0, middle] },
+        { id: "1", label: sample.caption, segment: [middle, end] },
       ],
     };
   }

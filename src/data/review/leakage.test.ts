@@ -1,6 +1,7 @@
 /** Planted leaks are found, clean samples pass. @module */
 import { describe, expect, it } from "vitest";
 import { plantedSamples } from "../testing/planted-leaks.ts";
+import { WRITTEN_CLEAN, WRITTEN_LEAKS } from "../testing/written-leaks.ts";
 import { contentWords, stem } from "./content-words.ts";
 import { findLeaks } from "./leakage.ts";
 
@@ -22,6 +23,14 @@ describe("leakage rules", () => {
     );
   });
 
+  it("find at least 95 % of leaks written by hand, and spare clean samples", () => {
+    const missed = WRITTEN_LEAKS.filter((subject) => findLeaks(subject).length === 0);
+    const wrong = WRITTEN_CLEAN.filter((subject) => findLeaks(subject).length > 0);
+    const shown = (list: typeof missed) => list.map(({ question, caption }) => `${question} | ${caption}`);
+    expect(missed.length / WRITTEN_LEAKS.length, shown(missed).join("\n")).toBeLessThanOrEqual(0.05);
+    expect(wrong.length / WRITTEN_CLEAN.length, shown(wrong).join("\n")).toBeLessThanOrEqual(0.03);
+  });
+
   it("lets a question name the cause, not the outcome", () => {
     const sample = {
       reasoning: "A sharp pin makes a hole.",
@@ -35,6 +44,10 @@ describe("leakage rules", () => {
 
   it("brings words to one form", () => {
     expect(["slices", "sliced", "slicing", "slice"].map(stem)).toEqual(["slic", "slic", "slic", "slic"]);
+    expect(["add", "adds", "adding", "added"].map(stem)).toEqual(["ad", "ad", "ad", "ad"]);
+    expect(contentWords("the eggs are fried")).toEqual(contentWords("eggs fry"));
+    expect(contentWords("take the wheel off")).toEqual(contentWords("remove the wheel"));
+    expect(contentWords("стакан разобьётся")).toHaveLength(2);
     expect(contentWords("The dogs were running")).toEqual(contentWords("a dog runs"));
     expect(contentWords("it bursts")).toEqual(contentWords("it popped"));
   });

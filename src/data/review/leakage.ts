@@ -7,7 +7,7 @@
  * @module
  */
 import { rougeLScore } from "../../metrics/rouge-l.ts";
-import { contentWords } from "./content-words.ts";
+import { contentWords, wordsOf } from "./content-words.ts";
 
 /** Ways in which an answer leaks. */
 export const LEAK_KINDS = ["verbatim", "words", "run", "input", "skipped-step", "second-video"] as const;
@@ -45,7 +45,9 @@ const INPUT_LEAK = 0.85;
 
 /** Words that point to what only the maker of the sample has seen. */
 const SECOND_VIDEO =
-  /\b(?:(?:second|2nd|target|output|next|answer|resulting|other|ground[- ]truth) (?:video|clip|shot|footage|segment)|(?:video|clip|shot|segment) (?:2|two|b)\b|video_?2|clip_?2)/i;
+  /\b(?:(?:second|2nd|target|output|next|answer|resulting|other|later|subsequent|ground[- ]truth) (?:set of |group of )?(?:video|clip|shot|footage|segment|frame|image)s?\b|(?:video|clip|shot|segment) (?:2|two|b)\b|video_?2|clip_?2)/i;
+/** In reasoning; in a question these words may mean the input. */
+const FOLLOWING_VIDEO = /\b(?:following|final|last|ending) (?:video|clip|shot|footage|segment)s?\b/i;
 
 /** All leaks of a sample; none for a clean one. */
 export function findLeaks(subject: LeakSubject): Leak[] {
@@ -76,7 +78,7 @@ export function findLeaks(subject: LeakSubject): Leak[] {
     ["question", question],
     ["reasoning", reasoning],
   ] as const) {
-    const match = SECOND_VIDEO.exec(text);
+    const match = SECOND_VIDEO.exec(text) ?? (name === "reasoning" ? FOLLOWING_VIDEO.exec(text) : null);
     if (match !== null && !/\bwhat\b[^?]*\bnext (?:video|clip|shot)/i.test(text))
       leaks.push({
         kind: "second-video",
@@ -99,9 +101,8 @@ function leakIn(text: string, answer: string, seen: ReadonlySet<string>, where: 
   if (telling.length === 0) return undefined;
   const said = contentWords(text);
   const saidSet = new Set(said);
-  const words = answer.toLowerCase().match(/[a-z0-9]+/g) ?? [];
   const recall = rougeLScore(answer, text).recall;
-  if (words.length >= 3 && recall >= VERBATIM_LEAK)
+  if (wordsOf(answer).length >= 3 && recall >= VERBATIM_LEAK)
     return {
       kind: "verbatim",
       reason: `${where} says the answer: ${Math.round(recall * 100)} % of its words in order`,

@@ -83,11 +83,16 @@ export function evaluateCommand() {
     .addOption(
       new Option("--device <device>", "where to compute").choices(DEVICE_CHOICES).default("auto" as const),
     )
+    .option(
+      "--drawings <dir>",
+      "keep what answers are compared with, for other suites with the same autoencoder",
+    )
     .option("--fresh", "forget results of an earlier run in the folder", false)
     .option("--json", "one JSON event a line on the standard output", false)
     .addHelpText("after", HELP)
     .action(async (options, command) => {
-      const { suite, data, out, only, limit, threads, steps, guidance, device, fresh, json } = options;
+      const { suite, data, out, only, limit, threads, steps, guidance, device, drawings, fresh, json } =
+        options;
       const { system, baseline, judges, samples, compare } = options;
       if (compare) {
         const [first, reference, ...more] = compare;
@@ -115,6 +120,7 @@ export function evaluateCommand() {
           limit,
           threads,
           device,
+          drawings,
           fresh,
           steps,
           guidanceScale: guidance,

@@ -4,7 +4,8 @@ import type { Clip } from "../media/clip.ts";
 import type { ClipScorer, FvdMeter } from "../metrics/index.ts";
 import { f32 } from "../tensor/index.ts";
 import { candidates, identityProbes, sampleForSeed, stillInput, type WorldSample } from "../world/index.ts";
-import { type Drawings, type EvaluationItem, evaluateParts, type PartResult } from "./evaluate-parts.ts";
+import { DrawingsInMemory, type DrawingsPlace } from "./drawings.ts";
+import { type EvaluationItem, evaluateParts, type PartResult } from "./evaluate-parts.ts";
 import type { EvaluatedModels } from "./evaluated-models.ts";
 import type { Judges } from "./judges.ts";
 import { EVALUATION_PARTS, METRIC_NAMES, METRICS } from "./metric-table.ts";
@@ -43,7 +44,7 @@ function models(
 async function results(
   evaluated: EvaluatedModels,
   change: Partial<EvaluationItem> = {},
-  drawings?: Map<number, Drawings>,
+  drawings?: DrawingsPlace,
   judges?: Judges,
 ): Promise<PartResult[]> {
   const item: EvaluationItem = {
@@ -233,7 +234,7 @@ it("counts it as wrong where the autoencoder makes all events equal", async () =
 });
 
 it("keeps drawings where it is given a place for them", async () => {
-  const drawings = new Map<number, Drawings>();
+  const drawings = new DrawingsInMemory();
   let runs = 0;
   const counting = {
     ...models(() => sample.output),

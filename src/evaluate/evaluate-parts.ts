@@ -22,6 +22,7 @@ import { drawableCaption } from "../rewards/index.ts";
 import { f32, type NdArray } from "../tensor/index.ts";
 import { candidates, identityProbes, type WorldSample } from "../world/index.ts";
 import { bestIndex, type Candidate, candidateScores } from "./best-of.ts";
+import type { DrawingsName, DrawingsPlace } from "./drawings.ts";
 import type { EvaluatedModels, Stoppable, Written } from "./evaluated-models.ts";
 import type { Judges } from "./judges.ts";
 import { measureCaption } from "./measure-caption.ts";
@@ -58,21 +59,13 @@ export interface PartResult {
   readonly clip?: Clip;
 }
 
-/** Drawings of the world after the autoencoder. */
-export interface Drawings {
-  /** The right event and the 4 wrong ones. */
-  readonly events: readonly Clip[];
-  /** The right event with permuted objects. */
-  readonly permuted: readonly Clip[];
-}
-
 /** How {@link evaluateParts} works. */
 export interface EvaluatePartsOptions extends Stoppable {
   /**
-   * Keeps drawings by seed, so that the same samples can be judged again and again while the autoencoder stays as it is.
-   * 1.7 MB a sample. Default: nothing is kept.
+   * Keeps drawings, so that the same samples can be judged again and again while the autoencoder stays as it is. Default:
+   * nothing is kept.
    */
-  readonly drawings?: Map<number, Drawings>;
+  readonly drawings?: DrawingsPlace | undefined;
   /** Models that judge videos; without them similarities by CLIP and Fréchet distances are not measured. */
   readonly judges?: Judges;
 }
@@ -384,19 +377,18 @@ class SampleRun {
     return this.#permuted;
   }
 
-  /** Drawings through the autoencoder, from the caller's memory or made now. */
-  async #kept(which: keyof Drawings, draw: () => readonly Clip[]): Promise<readonly Clip[]> {
+  /** Drawings through the autoencoder, from where they are kept or made now. */
+  async #kept(which: DrawingsName, draw: () => readonly Clip[]): Promise<readonly Clip[]> {
     const { drawings } = this.#options;
     const { seed } = this.#item.sample;
-    const before = drawings?.get(seed)?.[which] ?? [];
-    if (before.length > 0) return before;
-    const shown = await this.#measure("autoencoder", async () => {
+    return this.#measure("autoencoder", async () => {
+      const before = await drawings?.read(seed, which);
+      if (before) return before;
       const clips: Clip[] = [];
       for (const clip of draw()) clips.push(await this.#models.throughAutoencoder(clip, this.#stop));
+      await drawings?.write(seed, which, clips);
       return clips;
     });
-    drawings?.set(seed, { events: [], permuted: [], ...drawings.get(seed), [which]: shown });
-    return shown;
   }
 
   get #stop(): Stoppable {

@@ -22,6 +22,7 @@ import { EVALUATION_SEED_START, sampleForSeed, stillInput, worldVersion } from "
 import { collapseAlarms, hackingAlarms } from "./alarms.ts";
 import { type ComparedReport, checkComparable, columnName, isReport, openReport } from "./compare-reports.ts";
 import { compareSystems } from "./compare-systems.ts";
+import { drawingsFolder } from "./drawings.ts";
 import { chosenParts, chosenRows, workerCount } from "./evaluation-request.ts";
 import { Journal } from "./journal.ts";
 import { type JudgeFacts, judgeFacts } from "./judges.ts";
@@ -65,6 +66,8 @@ export interface EvaluateOptions extends ChangedSettings {
   readonly threads?: number | undefined;
   /** Default `auto`. */
   readonly device?: DeviceChoice | undefined;
+  /** Folder that keeps drawings of the world after the autoencoder, for other suites with the same one. Default: none. */
+  readonly drawings?: string | undefined;
   /** Forget results of an earlier run. */
   readonly fresh?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -170,6 +173,7 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
       device,
       threads: 1,
       pictures: resolve(pictures),
+      drawings: options.drawings && (await drawingsFolder(resolve(options.drawings), suite, device)),
     },
     workers: used,
     tasks,

@@ -19,11 +19,11 @@ export {
 } from "./compare-reports.ts";
 export { compareSystems } from "./compare-systems.ts";
 export { comparisonMarkdown, writeComparison } from "./comparison-files.ts";
+// The inner part: samples through any models, without files.
+export { DrawingFiles, DrawingsInMemory, type DrawingsName, type DrawingsPlace } from "./drawings.ts";
 // The whole: a suite on a folder of samples, with journal and report.
 export { type EvaluateOptions, type EvaluationEvent, evaluate } from "./evaluate.ts";
-// The inner part: samples through any models, without files.
 export {
-  type Drawings,
   type EvaluatePartsOptions,
   type EvaluationItem,
   evaluateParts,

@@ -20,6 +20,8 @@ export interface WorkerStart {
   readonly threads: number;
   /** Where drawn videos are kept as pictures. */
   readonly pictures: string;
+  /** Where drawings of the suite's autoencoder are kept; undefined for nowhere. */
+  readonly drawings: string | undefined;
 }
 
 /** A sample to evaluate; the worker simulates it again from its seed. */

@@ -8,6 +8,7 @@ import { loadSuite } from "../answer/index.ts";
 import { internalError } from "../base/errors.ts";
 import { writePng } from "../media/index.ts";
 import { sampleForSeed } from "../world/index.ts";
+import { DrawingFiles } from "./drawings.ts";
 import { evaluateParts } from "./evaluate-parts.ts";
 import { openJudges } from "./judges.ts";
 import { hasPicture, pictureName } from "./pictures.ts";
@@ -23,7 +24,8 @@ import {
 if (!parentPort) throw internalError("worker-thread.ts is started as a worker only");
 const port = parentPort;
 
-const { suite, judges: judging, settings, device, threads, pictures } = workerData as WorkerStart;
+const { suite, judges: judging, settings, device, threads, pictures, drawings } = workerData as WorkerStart;
+const place = drawings === undefined ? undefined : new DrawingFiles(drawings);
 const stop = new AbortController();
 const send = (reply: WorkerReply): void => port.postMessage(reply);
 
@@ -45,6 +47,7 @@ async function evaluateItem({ models, judges }: Opened, { seed, ...rest }: Worke
   for await (const { outcome, clip } of evaluateParts(models, [{ sample, ...rest }], {
     signal: stop.signal,
     judges,
+    drawings: place,
   })) {
     // Frames below each other are a clip's bytes as they are.
     if (clip && hasPicture(outcome.part, seed)) {

@@ -48,6 +48,9 @@ export const EVALUATION_FOLDER = "evaluation";
 /** Name of the folder of the evaluation samples inside the experiment's. */
 export const DATA_FOLDER = "data";
 
+/** Name of the folder of what answers are compared with. */
+const DRAWINGS_FOLDER = "drawings";
+
 /** True where all trainings of a run are finished. */
 export function isTrained(run: PlannedRun, state: RunState): boolean {
   return run.trainings.every(({ key }) => state.trainings.find((one) => one.key === key)?.isDone === true);
@@ -281,6 +284,7 @@ export async function* evaluateRun(run: PlannedRun, context: RunContext): AsyncG
       limit: samples,
       judges,
       threads: experiment.evaluation.threads,
+      drawings: join(context.folder, DRAWINGS_FOLDER),
       ...(answers > 1 && { answers }),
       signal,
     });

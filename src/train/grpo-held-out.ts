@@ -2,7 +2,7 @@
  * Fixed held-out samples, drawn as training goes: metrics that no reward sees, and a sheet with captions.
  * @module
  */
-import { type Drawings, type EvaluatedModels, evaluateParts } from "../evaluate/index.ts";
+import { DrawingsInMemory, type EvaluatedModels, evaluateParts } from "../evaluate/index.ts";
 import type { Clip } from "../media/clip.ts";
 import { contactSheet, frameOf, type SheetRow } from "../media/index.ts";
 import type { WorldSample } from "../world/index.ts";
@@ -21,7 +21,7 @@ const KEPT = ["videoEventAccuracy", "videoPsnrDb", "identityAccuracy", "motionEn
 /** Draws the samples from captions. Drawings of the truth are kept for the next look. */
 export class HeldOutVideos {
   readonly #samples: readonly WorldSample[];
-  readonly #drawings = new Map<number, Drawings>();
+  readonly #drawings = new DrawingsInMemory();
 
   constructor(samples: readonly WorldSample[]) {
     this.#samples = samples;

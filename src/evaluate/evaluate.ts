@@ -3,7 +3,7 @@
  * @module
  */
 import { mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import {
   type AnswerSettings,
   answerVersions,
@@ -200,7 +200,7 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
     others.push({ ...opened, rows: opened.rows.within(seeds, freeName(opened.rows.name, taken)) });
     taken.add(others.at(-1)!.rows.name);
   }
-  const identity = { name, version, folder: suite.folder };
+  const identity = { name, version, folder: toldPath(suite.folder) };
   const columns = [
     ...own.map((one) => columnOf(one, SYSTEMS[one.system].about, identity)),
     ...others.map((other) => columnOf(other.rows, SYSTEMS[other.rows.system].about, other.report.suite)),
@@ -212,7 +212,7 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
     schemaVersion: 2,
     suite: { ...identity, hashes },
     data: {
-      folder: resolve(options.data),
+      folder: toldPath(resolve(options.data)),
       manifestSha256,
       count: manifest.length,
       evaluated: rows.length,
@@ -231,7 +231,7 @@ export async function* evaluate(options: EvaluateOptions): AsyncGenerator<Evalua
     ),
     metrics: columns[0]!.metrics,
     families: columns[0]!.families,
-    judges: { suite: judging.folder, ...judges },
+    judges: { suite: toldPath(judging.folder), ...judges },
     systems: columns,
     comparisons: compared.map((one) => compareSystems(one, reference)),
     alarms: [...systems.flatMap(collapseAlarms), ...compared.flatMap((one) => hackingAlarms(one, reference))],
@@ -298,6 +298,12 @@ async function* baselineReport(
     if (next.done) return openReport(folder);
     if (next.value.type !== "report") yield next.value;
   }
+}
+
+/** A path as a report tells it: seen from where the command ran, unless it lies elsewhere. */
+function toldPath(path: string): string {
+  const near = relative(process.cwd(), path);
+  return near === "" || near.startsWith("..") || isAbsolute(near) ? path : near.split(sep).join("/");
 }
 
 function freeName(name: string, taken: ReadonlySet<string>): string {

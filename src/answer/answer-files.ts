@@ -3,7 +3,7 @@
  * @module
  */
 import { constants } from "node:fs";
-import { access, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { access, copyFile, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { isVansError } from "../base/errors.ts";
@@ -12,16 +12,22 @@ import { unwritable } from "../media/media-errors.ts";
 import { writeFileAtomically } from "../weights/index.ts";
 import type { AnsweredSample, AnswerReport } from "./answer-event.ts";
 import { answerMetadata } from "./answer-metadata.ts";
+import type { PickedAnswer } from "./pick-answer.ts";
 
 /** Paths of a written answer. */
 export interface AnswerFiles {
   readonly folder: string;
   readonly json: string;
+  /** Video and sheet of the future that was picked, `answer.mp4` and `sheet.png`; only where several were picked from. */
+  readonly picked?: { readonly video: string; readonly sheet: string };
   /** One a future, in order: `answer.mp4`, or `answer-1.mp4` … where there are several. */
   readonly videos: readonly string[];
   /** Likewise. */
   readonly sheets: readonly string[];
 }
+
+/** Names of the picked future. */
+const PICKED = { video: "answer.mp4", sheet: "sheet.png" } as const;
 
 /** Names inside the folder. */
 function fileNames(count: number): { readonly videos: string[]; readonly sheets: string[] } {
@@ -33,22 +39,27 @@ function fileNames(count: number): { readonly videos: string[]; readonly sheets:
 }
 
 /**
- * The content of `answer.json`. Text at the top is that of the first future; `samples` has all.
+ * The content of `answer.json`. Text at the top is that of the picked future, else of the first; `samples` has all.
  */
-export function answerJson(report: AnswerReport, files: Pick<AnswerFiles, "videos" | "sheets">): object {
-  const [first] = report.samples;
+export function answerJson(
+  report: AnswerReport,
+  files: Pick<AnswerFiles, "videos" | "sheets">,
+  pick?: PickedAnswer,
+): object {
+  const shown = report.samples[pick?.index ?? 0];
   const { frames: _frames, ...input } = report.input;
   const { hashes, ...suite } = report.suite;
   return {
     question: report.question,
-    reasoning: first!.reasoning,
-    caption: first!.caption,
+    reasoning: shown!.reasoning,
+    caption: shown!.caption,
     settings: report.settings,
     seed: report.settings.seed,
     timings: report.timingsSecs,
     device: report.device,
     input,
     suite,
+    ...(pick && { picked: { video: basename(files.videos[pick.index]!), ...pick } }),
     samples: report.samples.map((sample, index) => sampleJson(sample, files, index)),
     warnings: report.warnings,
     versions: report.versions,
@@ -129,9 +140,10 @@ export async function checkWritable(folder: string): Promise<void> {
 export async function writeAnswer(
   report: AnswerReport,
   folder: string,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: { readonly signal?: AbortSignal | undefined; readonly pick?: PickedAnswer | undefined } = {},
 ): Promise<AnswerFiles> {
-  const { signal } = options;
+  const { signal, pick } = options;
+  const hasPick = pick !== undefined && report.samples.length > 1;
   const target = resolve(folder);
   const { videos, sheets } = fileNames(report.samples.length);
   const json = "answer.json";
@@ -145,14 +157,24 @@ export async function writeAnswer(
       });
       await writeContactSheet(join(staging, sheets[index]!), sheetOf(report, sample));
     }
-    const content = `${JSON.stringify(answerJson(report, { videos, sheets }), undefined, 2)}\n`;
+    if (hasPick) {
+      await copyFile(join(staging, videos[pick.index]!), join(staging, PICKED.video));
+      await copyFile(join(staging, sheets[pick.index]!), join(staging, PICKED.sheet));
+    }
+    const content = `${JSON.stringify(answerJson(report, { videos, sheets }, pick), undefined, 2)}\n`;
     await writeFileAtomically(join(staging, json), async (file) => {
       await file.writeFile(content);
     });
     throwIfAborted(signal);
   });
   const inside = (name: string): string => join(target, name);
-  return { folder: target, json: inside(json), videos: videos.map(inside), sheets: sheets.map(inside) };
+  return {
+    folder: target,
+    json: inside(json),
+    ...(hasPick && { picked: { video: inside(PICKED.video), sheet: inside(PICKED.sheet) } }),
+    videos: videos.map(inside),
+    sheets: sheets.map(inside),
+  };
 }
 
 /**

@@ -40,6 +40,7 @@ export {
 export { LanguageModel, type Sight, type WritingSettings } from "./language-model.ts";
 export { fitLatentPreview, type LatentPreview } from "./latent-preview.ts";
 export { packageVersion } from "./package-version.ts";
+export { type PickedAnswer, pickAnswer } from "./pick-answer.ts";
 export { type PreparedRepeat, prepareAgain, type RepeatOptions, sameAnswer } from "./repeat-answer.ts";
 // Suites.
 export {

@@ -92,6 +92,7 @@ function summary(report: AnswerReport, files: AnswerFiles): string {
     const future = many(report) ? `Future ${index + 1}: ${report.samples[index]!.caption}\n  ` : "";
     return `${future}${video}\n  ${files.sheets[index]}`;
   });
+  if (files.picked) lines.push(`Picked:\n${files.picked.video}\n  ${files.picked.sheet}`);
   return [...lines, `  ${files.json}`, `Answered in ${seconds(report.timingsSecs.total)}.`].join("\n");
 }
 

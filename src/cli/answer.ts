@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { Command, Option } from "@commander-js/extra-typings";
 import { DEVICE_CHOICES } from "../answer/devices.ts";
-import type { AnswerRequest, WorkerOptions } from "../answer/index.ts";
+import type { AnswerReport, AnswerRequest, PickedAnswer, WorkerOptions } from "../answer/index.ts";
 import { checkedQuestion } from "../answer/question.ts";
 import { answerProgress } from "./answer-progress.ts";
 import { interruptible } from "./interrupt.ts";
@@ -14,11 +14,13 @@ import { decimalNumber, wholeNumber } from "./number-options.ts";
 
 const HELP = `
 The result is answer.mp4 (with all settings inside), answer.json (texts, settings, timings, versions, hashes) and
-sheet.png (input over answer). With --samples N there are answer-1.mp4 to answer-N.mp4, each another future.
+sheet.png (input over answer). With --samples N there are answer-1.mp4 to answer-N.mp4, each another future; --pick rewards
+adds the best of them as answer.mp4. A temperature above 0 words each future anew.
 
 Examples:
   vans answer clip.mp4 "What should I do next?"
   vans answer clip.mp4 "What happens if I let go?" --samples 3 --out futures
+  vans answer clip.mp4 "What comes next?" --samples 4 --temperature 0.7 --pick rewards
   vans answer photo.jpg "What happens when it rains?" --json`;
 
 /** The command `answer`. */
@@ -37,6 +39,17 @@ export function answerCommand() {
       decimalNumber(0),
     )
     .option("--samples <n>", "number of futures to draw", wholeNumber(1, 1000), 1)
+    .option(
+      "--temperature <t>",
+      "how freely it writes; 0 takes the likeliest words (default: the suite's)",
+      decimalNumber(0),
+    )
+    .addOption(
+      new Option(
+        "--pick <how>",
+        "with --samples: the best future as answer.mp4, by the suite's rewards, the truth unseen",
+      ).choices(["rewards"] as const),
+    )
     .addOption(
       new Option("--device <device>", "where to compute").choices(DEVICE_CHOICES).default("auto" as const),
     )
@@ -56,7 +69,7 @@ export function answerCommand() {
     .option("--json", "one JSON event a line on the standard output", false)
     .addHelpText("after", HELP)
     .action(async (clip, question, options) => {
-      const { seed, steps, guidance, samples, device, suite } = options;
+      const { seed, steps, guidance, temperature, samples, device, suite } = options;
       // Before anything is loaded: the runtime crashes when it starts below a command line of some 16,000 characters.
       checkedQuestion(question);
       await runAnswer(
@@ -74,8 +87,9 @@ export function answerCommand() {
           ...(seed !== undefined && { seed }),
           ...(steps !== undefined && { steps }),
           ...(guidance !== undefined && { guidanceScale: guidance }),
+          ...(temperature !== undefined && { temperature }),
         },
-        { out: options.out ?? freeFolder(clip), isJson: options.json },
+        { out: options.out ?? freeFolder(clip), isJson: options.json, picks: options.pick === "rewards" },
       );
     });
 }
@@ -89,10 +103,15 @@ function freeFolder(clip: string): string {
   }
 }
 
+async function picked(report: AnswerReport, signal: AbortSignal): Promise<PickedAnswer> {
+  const { pickAnswer } = await import("../answer/pick-answer.ts");
+  return pickAnswer(report, { signal });
+}
+
 /** Answers in a worker, so that progress and Ctrl-C stay live, and writes the result. */
 async function runAnswer(
   request: AnswerRequest & WorkerOptions,
-  { out, isJson }: { readonly out: string; readonly isJson: boolean },
+  { out, isJson, picks }: { readonly out: string; readonly isJson: boolean; readonly picks: boolean },
 ): Promise<void> {
   const [{ answerInWorker }, { checkWritable, writeAnswer }] = await Promise.all([
     import("../answer/worker.ts"),
@@ -105,8 +124,10 @@ async function runAnswer(
       for await (const event of answerInWorker({ ...request, signal })) {
         progress.show(event);
         if (event.type !== "done") continue;
-        const files = await writeAnswer(event.report, out, { signal });
-        progress.written(event.report, files);
+        const pick =
+          picks && event.report.samples.length > 1 ? await picked(event.report, signal) : undefined;
+        const files = await writeAnswer(event.report, out, { signal, pick });
+        progress.written(event.report, files, pick && { pick });
       }
     });
   } finally {

@@ -18,10 +18,9 @@ import {
   ssim,
   videoEventVerdict,
 } from "../metrics/index.ts";
-import { drawableCaption } from "../rewards/index.ts";
+import { bestIndex, type Candidate, candidateScores, drawableCaption } from "../rewards/index.ts";
 import { f32, type NdArray } from "../tensor/index.ts";
 import { candidates, identityProbes, type WorldSample } from "../world/index.ts";
-import { bestIndex, type Candidate, candidateScores } from "./best-of.ts";
 import type { DrawingsName, DrawingsPlace } from "./drawings.ts";
 import type { EvaluatedModels, Stoppable, Written } from "./evaluated-models.ts";
 import type { Judges } from "./judges.ts";

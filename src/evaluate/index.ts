@@ -1,14 +1,6 @@
 /** Evaluation: a suite, or models in training, on samples of the playroom. @module */
 
 export { collapseAlarms, hackingAlarms } from "./alarms.ts";
-// The models that judge, and picking without the truth.
-export {
-  bestIndex,
-  type Candidate,
-  CONSENSUS_REWARDS,
-  candidateScores,
-  TRUTHLESS_REWARDS,
-} from "./best-of.ts";
 // Finished reports against each other.
 export {
   type ComparedReport,

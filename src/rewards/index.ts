@@ -1,5 +1,12 @@
 /** Rewards: one file each, a registry, their weighted sum. @module */
 
+export {
+  bestIndex,
+  type Candidate,
+  CONSENSUS_REWARDS,
+  candidateScores,
+  TRUTHLESS_REWARDS,
+} from "./best-of.ts";
 export { CLIP_SCORE_WEIGHT, clipScoreReward } from "./clip-score.ts";
 export { clipVideoReward } from "./clip-video.ts";
 export { captionEventReward, videoEventReward } from "./event.ts";

@@ -2,8 +2,8 @@
 import { expect, it } from "vitest";
 import type { Clip } from "../media/clip.ts";
 import type { ClipScorer } from "../metrics/index.ts";
-import { REWARDS } from "../rewards/index.ts";
 import { bestIndex, CONSENSUS_REWARDS, candidateScores, TRUTHLESS_REWARDS } from "./best-of.ts";
+import { REWARDS } from "./registry.ts";
 
 const clipOf = (level: number): Clip => ({
   frameCount: 1,

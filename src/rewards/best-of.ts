@@ -10,8 +10,8 @@
  * `caption-event` and `video-event` ask the simulated world which event is right, so they are never used here.
  * @module
  */
-import { type RewardModels, type RewardName, RewardSet, type Rollout } from "../rewards/index.ts";
-import type { Stoppable } from "./evaluated-models.ts";
+import { type RewardName, RewardSet } from "./registry.ts";
+import type { RewardModels, Rollout, ScoreOptions } from "./reward.ts";
 
 /** Rewards that read the answer alone. */
 export const TRUTHLESS_REWARDS = ["format", "clip-score"] as const satisfies readonly RewardName[];
@@ -31,7 +31,7 @@ const only = (names: readonly RewardName[]) => Object.fromEntries(names.map((nam
 export async function candidateScores(
   candidates: readonly Candidate[],
   models: Pick<RewardModels, "clip">,
-  options: Stoppable = {},
+  options: ScoreOptions = {},
 ): Promise<number[]> {
   const canSee = (name: RewardName): boolean => models.clip !== undefined || !name.startsWith("clip-");
   const alone = new RewardSet(only(TRUTHLESS_REWARDS.filter(canSee)), models);

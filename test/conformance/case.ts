@@ -54,7 +54,16 @@ export class TensorFile {
       });
     this.used.add(name);
     const { data, shape } = tensor;
-    if (data instanceof BigInt64Array) return i32(Int32Array.from(data, Number), shape);
+    if (data instanceof BigInt64Array) {
+      // Conversion would drop the upper half without a word.
+      const large = data.find((value) => BigInt.asIntN(32, value) !== value);
+      if (large !== undefined)
+        throw new VansError(
+          "VANS_CASE_TENSOR_RANGE",
+          `"${name}" of ${this.path} holds ${large}, beyond 32 bits`,
+        );
+      return i32(Int32Array.from(data, Number), shape);
+    }
     if (data instanceof Int32Array) return i32(data, shape);
     if (data instanceof Uint8Array) return i32(Int32Array.from(data), shape);
     return f32(asFloat32(tensor), shape);

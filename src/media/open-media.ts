@@ -4,8 +4,9 @@
  */
 import { open } from "node:fs/promises";
 import type { FrameSink, ReadWish } from "./codec-protocol.ts";
-import { formatUnknown, unreadable } from "./media-errors.ts";
-import { type MediaInfo, SNIFF_BYTES, type SniffedFormat, sniffFormat } from "./media-info.ts";
+import { FOREIGN_BYTES, foreignFormat } from "./foreign-formats.ts";
+import { codecUnsupported, formatUnknown, unreadable } from "./media-errors.ts";
+import { type MediaInfo, sniffFormat } from "./media-info.ts";
 
 /** An open file. */
 export interface OpenMedia {
@@ -43,31 +44,36 @@ export type Progress = () => Promise<void>;
  * @throws VANS_MEDIA_FORMAT_UNKNOWN, VANS_MEDIA_CODEC_UNSUPPORTED, VANS_MEDIA_NO_VIDEO, VANS_MEDIA_CORRUPT
  */
 export async function openMedia(path: string, progress: Progress): Promise<OpenMedia> {
-  switch (await sniffFile(path)) {
+  const header = await firstBytes(path);
+  switch (sniffFormat(header)) {
     case "picture":
       return (await import("./picture-file.ts")).openPictureFile(path, progress);
     case "isobmff":
     case "matroska":
       return (await import("./video-file.ts")).openVideoFile(path, progress);
-    case "other":
-      throw formatUnknown(path, false);
+    case "other": {
+      const foreign = foreignFormat(header);
+      throw foreign
+        ? codecUnsupported(path, foreign.container, foreign.codec, false)
+        : formatUnknown(path, false);
+    }
   }
 }
 
 /** The text stored as comment of a video, if there is one. */
 export async function readContainerMetadata(path: string): Promise<string | undefined> {
-  const format = await sniffFile(path);
+  const format = sniffFormat(await firstBytes(path));
   if (format !== "isobmff" && format !== "matroska") return undefined;
   return (await import("./video-file.ts")).readVideoComment(path);
 }
 
-async function sniffFile(path: string): Promise<SniffedFormat> {
+async function firstBytes(path: string): Promise<Uint8Array> {
   try {
     const file = await open(path, "r");
     try {
-      const header = new Uint8Array(SNIFF_BYTES);
-      const { bytesRead } = await file.read(header, 0, SNIFF_BYTES, 0);
-      return sniffFormat(header.subarray(0, bytesRead));
+      const header = new Uint8Array(FOREIGN_BYTES);
+      const { bytesRead } = await file.read(header, 0, FOREIGN_BYTES, 0);
+      return header.subarray(0, bytesRead);
     } finally {
       await file.close();
     }

@@ -50,6 +50,8 @@ export function buildStudio(): void {
     [join(ROOT, "node_modules/vite/bin/vite.js"), "build", "studio", "--logLevel", "warn"],
     {
       cwd: ROOT,
+      // What is left behind is what users get; tests run in an environment of their own.
+      env: { ...process.env, NODE_ENV: "production" },
       stdio: "inherit",
     },
   );

@@ -67,7 +67,7 @@ describe.skipIf(!CHROMIUM)("the page without a server", () => {
         "--logLevel",
         "error",
       ],
-      { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] },
+      { cwd: ROOT, env: { ...process.env, NODE_ENV: "production" }, stdio: ["ignore", "ignore", "inherit"] },
     );
     [host, browser] = await Promise.all([serveFolder(folder), openBrowser()]);
   }, 300_000);

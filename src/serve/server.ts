@@ -26,6 +26,9 @@ import { Uploads } from "./uploads.ts";
 /** How often connections are looked at that are slow to say what they want. */
 const CHECK_MS = 2000;
 
+/** How long a connection may lie idle between two requests. */
+const KEEP_ALIVE_MS = 65_000;
+
 /** A running server. */
 export interface RunningServer {
   readonly url: string;
@@ -141,6 +144,9 @@ async function listen(http: Server, config: ServeConfig): Promise<Server> {
   // A client that sends a byte a minute must not hold a connection for ever.
   http.requestTimeout = config.requestSecs * 1000;
   http.headersTimeout = Math.min(15_000, config.requestSecs * 1000);
+  // Node's five seconds are over before a client on a busy machine has looked at its answer: its next request meets a
+  // connection that is being closed.
+  http.keepAliveTimeout = KEEP_ALIVE_MS;
   http.maxHeadersCount = 100;
   http.maxConnections = 2000;
   await new Promise<void>((done, fail) => {

@@ -89,7 +89,7 @@ export function answerCommand() {
           ...(guidance !== undefined && { guidanceScale: guidance }),
           ...(temperature !== undefined && { temperature }),
         },
-        { out: options.out ?? freeFolder(clip), isJson: options.json, picks: options.pick === "rewards" },
+        { out: options.out || freeFolder(clip), isJson: options.json, picks: options.pick === "rewards" },
       );
     });
 }

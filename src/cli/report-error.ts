@@ -42,6 +42,8 @@ export function usageFailed(error: CommanderError, { isJson }: ErrorOptions): nu
   const message = isMissing ? "a command is missing" : error.message.replace(/^error: /, "");
   // The help that Commander shows instead does not say so.
   if (isMissing) console.error(`\n${USAGE}: ${message}`);
+  if (error.code === "commander.unknownOption")
+    console.error("  fix:   see --help; what begins with - and is no option goes behind --");
   if (isJson) console.log(JSON.stringify({ type: "error", code: USAGE, message }));
   return 2;
 }

@@ -306,7 +306,7 @@ describe("unusual pixels", () => {
 });
 
 describe("other codecs", () => {
-  it.each(["mpeg4.mp4", "mpeg4.avi"])(
+  it.each(["mpeg4.mp4", "mpeg4.avi", "animated.png"])(
     "(%s) name themselves and the fix where ffmpeg is missing",
     async (file) => {
       const code = "VANS_MEDIA_CODEC_UNSUPPORTED";
@@ -318,7 +318,7 @@ describe("other codecs", () => {
       } finally {
         process.env["PATH"] = path;
       }
-      const named = file.endsWith("avi") ? /(FMP4|mpeg4).*avi/i : /mp4v.*mp4/;
+      const named = { "mpeg4.mp4": /mp4v.*mp4/, "mpeg4.avi": /(FMP4|mpeg4).*avi/i }[file] ?? /apng.*png/;
       await expect(probe(fixture(file), { backends: npm, ...patience })).rejects.toThrow(named);
     },
   );
@@ -327,6 +327,17 @@ describe("other codecs", () => {
     expect(clip.source).toMatchObject({ codec: "mpeg4", backend: "ffmpeg" });
     expect(numbers(clip)).toEqual(all);
   });
+  withFfmpeg.each(["mpeg4-5-hz.avi", "animated.png"])(
+    "(%s) lose no frame to a coarse unit of time",
+    async (file) => {
+      const clip = await readClip(fixture(file), patience);
+      expect(clip.source).toMatchObject({ backend: "ffmpeg", frameCount: 24 });
+      expect(clip.frameRateHz).toBeCloseTo(5, 6);
+      expect(numbers(clip)).toEqual(all);
+      const some = await readClip(fixture(file), { timesSecs: [4.6, 0, 2.1], ...patience });
+      expect(numbers(some)).toEqual([23, 0, 10]);
+    },
+  );
   it("are left alone by VANS_MEDIA_BACKENDS", async () => {
     process.env["VANS_MEDIA_BACKENDS"] = "npm";
     try {

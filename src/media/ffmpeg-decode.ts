@@ -154,8 +154,9 @@ async function decodeRun(
       ...["-hide_banner", "-nostdin", "-loglevel", "info", "-copyts", "-noautorotate"],
       ...(seekTo === undefined ? [] : ["-ss", seekTo.toFixed(6)]),
       ...[...SAFE_INPUT, "-i", `file:${path}`, "-map", "0:v:0", "-an", "-sn", "-dn"],
-      // After the choice, frames are renumbered at a constant rate, so that the writer neither drops nor repeats any.
-      ...["-vf", `select='${terms.join("+")}',showinfo,setpts=N/(25*TB)`, "-r", "25"],
+      // After the choice, frames are renumbered at a constant rate, so that the writer neither drops nor repeats any. The unit of
+      // time is set first: an avi or apng of 5 Hz has one of 1/5 s, too coarse for it.
+      ...["-vf", `select='${terms.join("+")}',showinfo,settb=1/25,setpts=N,fps=25`, "-r", "25"],
       ...["-frames:v", String(run.length), "-pix_fmt", planar === undefined ? "rgb24" : file.pixelFormat],
       ...["-f", "rawvideo", "pipe:1"],
     ],

@@ -33,6 +33,7 @@ export function foreignFormat(header: Uint8Array): ForeignFormat | undefined {
   // The stream header names its kind and then the codec's four letters.
   if (text.startsWith("RIFF") && text.slice(8, 12) === "AVI ")
     return found("avi", /vids([\w ]{4})/.exec(text)?.[1]?.trim());
+  if (isAnimatedPng(text)) return found("png", "apng");
   if (text.startsWith("FLV\x01")) return found("flv", flvCodec(header));
   if (text.startsWith("\x30\x26\xb2\x75\x8e\x66\xcf\x11")) return found("asf", /WM[VS]\d/.exec(text)?.[0]);
   if (text.startsWith("OggS") && text.includes("theora")) return found("ogg", "theora");
@@ -41,6 +42,14 @@ export function foreignFormat(header: Uint8Array): ForeignFormat | undefined {
     return found("mpeg", "mpeg1video or mpeg2video");
   if (header[0] === 0x47 && header[TS_PACKET] === 0x47) return found("mpegts", tsCodec(header));
   return undefined;
+}
+
+/** A PNG that announces an animation before its first picture (APNG specification, chunk acTL). */
+function isAnimatedPng(text: string): boolean {
+  if (!text.startsWith("\x89PNG")) return false;
+  const announced = text.indexOf("acTL");
+  const firstPicture = text.indexOf("IDAT");
+  return announced >= 0 && (firstPicture < 0 || announced < firstPicture);
 }
 
 /** From the first video tag. */

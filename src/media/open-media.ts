@@ -46,8 +46,12 @@ export type Progress = () => Promise<void>;
 export async function openMedia(path: string, progress: Progress): Promise<OpenMedia> {
   const header = await firstBytes(path);
   switch (sniffFormat(header)) {
-    case "picture":
+    case "picture": {
+      // Of an animated png the picture library sees the first picture only.
+      const foreign = foreignFormat(header);
+      if (foreign) throw codecUnsupported(path, foreign.container, foreign.codec, false);
       return (await import("./picture-file.ts")).openPictureFile(path, progress);
+    }
     case "isobmff":
     case "matroska":
       return (await import("./video-file.ts")).openVideoFile(path, progress);

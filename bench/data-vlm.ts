@@ -36,6 +36,7 @@ function worldProvider(): Provider {
   return {
     name: "local",
     model: "playroom-truth",
+    readsFacts: true,
     price: { input: 0, output: 0 },
     async ask(request) {
       const answer = (): unknown => {

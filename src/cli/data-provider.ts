@@ -102,6 +102,7 @@ async function localProvider(suiteName: string, folder: string): Promise<Provide
   return {
     name: "local",
     model: `${suite.name}@local`,
+    readsFacts: true,
     price: { input: 0, output: 0 },
     async ask(request, signal) {
       const mine = last.then(() => answers[request.task](request, signal));

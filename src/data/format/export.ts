@@ -3,13 +3,15 @@
  * format. Decisions made by hand are applied on the way.
  * @module
  */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
-import { dirname, extname, join } from "node:path";
+import { dirname, extname, join, resolve, sep } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import tar from "tar-stream";
 import { throwIfAborted } from "../../base/abort.ts";
+import { VansError } from "../../base/errors.ts";
 import { writeFileAtomically } from "../../weights/atomic-file.ts";
 import { datasetCard } from "./dataset-card.ts";
 import { readSamples, writeSamples } from "./manifest-file.ts";
@@ -56,7 +58,7 @@ export async function* exportDataset(options: ExportOptions): AsyncGenerator<Exp
   switch (format) {
     case "webdataset":
       yield* inShards(decidedSamples(folder, split), perShard, signal, async (rows, number) => {
-        const path = join(out, `${split ?? "samples"}-${pad(number)}.tar`);
+        const path = join(out, `${fileNameOf(split ?? "samples")}-${pad(number)}.tar`);
         await writeTar(path, folder, rows);
         return path;
       });
@@ -65,7 +67,8 @@ export async function* exportDataset(options: ExportOptions): AsyncGenerator<Exp
       // One split after another: each has its own files.
       for (const name of split === undefined ? await splitsOf(folder) : [split])
         yield* inShards(decidedSamples(folder, name), perShard, signal, async (rows, number) => {
-          const path = join(out, "data", `${name}-${pad(number)}.parquet`);
+          // A folder a split: as a prefix, "train" would also match the files of "train-rl".
+          const path = join(out, "data", fileNameOf(name), `${pad(number)}.parquet`);
           await writeWithClips(path, folder, rows);
           return path;
         });
@@ -89,8 +92,9 @@ export async function* exportDataset(options: ExportOptions): AsyncGenerator<Exp
       for await (const row of decidedSamples(folder, split)) {
         throwIfAborted(signal);
         for (const path of [row.input, row.output]) {
+          const from = clipPath(folder, path);
           await mkdir(dirname(join(out, path)), { recursive: true });
-          await copyFile(join(folder, path), join(out, path));
+          await copyFile(from, join(out, path));
         }
       }
       const card = datasetCard(await datasetStats(decidedSamples(folder, split)), {
@@ -121,6 +125,27 @@ async function* inShards(
   if (shard.length > 0) yield { path: await write(shard, number), samples: shard.length };
 }
 
+/** A name for files, without dots, at which WebDataset cuts; a hash keeps apart what would become the same. */
+function fileNameOf(text: string): string {
+  const safe = text.replaceAll(/[^A-Za-z0-9_-]/g, "_");
+  if (safe === text && text.length <= 120) return text;
+  return `${safe.slice(0, 120)}-${createHash("sha256").update(text).digest("hex").slice(0, 8)}`;
+}
+
+/**
+ * A clip's place in the folder.
+ *
+ * @throws VansError `VANS_DATA_CLIP_OUTSIDE`: a table from elsewhere must not reach other files
+ */
+function clipPath(folder: string, path: string): string {
+  const whole = resolve(folder, path);
+  if (whole.startsWith(resolve(folder) + sep)) return whole;
+  throw new VansError("VANS_DATA_CLIP_OUTSIDE", "a clip lies outside of the dataset", {
+    found: path,
+    fix: `check the table: vans data validate ${folder}`,
+  });
+}
+
 async function splitsOf(folder: string): Promise<string[]> {
   const names = new Set<string>();
   for await (const row of decidedSamples(folder)) names.add(row.split);
@@ -145,10 +170,13 @@ async function writeTar(path: string, folder: string, rows: readonly SampleRow[]
   };
   try {
     for (const row of rows) {
-      const key = row.id.replaceAll(/[^A-Za-z0-9_-]/g, "_");
+      const key = fileNameOf(row.id);
       await add(`${key}.json`, Buffer.from(JSON.stringify(row)));
-      await add(`${key}.input${extname(row.input) || ".mp4"}`, await readFile(join(folder, row.input)));
-      await add(`${key}.output${extname(row.output) || ".mp4"}`, await readFile(join(folder, row.output)));
+      await add(`${key}.input${extname(row.input) || ".mp4"}`, await readFile(clipPath(folder, row.input)));
+      await add(
+        `${key}.output${extname(row.output) || ".mp4"}`,
+        await readFile(clipPath(folder, row.output)),
+      );
     }
     pack.finalize();
     await once(file, "close");
@@ -165,7 +193,10 @@ async function writeWithClips(path: string, folder: string, rows: readonly Sampl
   const clips = { input: [] as object[], output: [] as object[] };
   for (const row of rows)
     for (const side of ["input", "output"] as const)
-      clips[side].push({ bytes: new Uint8Array(await readFile(join(folder, row[side]))), path: row[side] });
+      clips[side].push({
+        bytes: new Uint8Array(await readFile(clipPath(folder, row[side]))),
+        path: row[side],
+      });
   const video = (name: string) => [
     { name, num_children: 2, repetition_type: "OPTIONAL" as const },
     { name: "bytes", type: "BYTE_ARRAY" as const, repetition_type: "OPTIONAL" as const },
@@ -227,7 +258,7 @@ async function writeHuggingFaceCard({ folder, out, split }: ExportOptions): Prom
     .sort()
     .flatMap((name) => [
       `      - split: ${name.replaceAll(/\W/g, "_")}`,
-      `        path: data/${name}-*.parquet`,
+      `        path: data/${fileNameOf(name)}/*.parquet`,
     ]);
   const card = datasetCard(stats, { name: "exported samples" })
     .replace(/ {6}- split: samples\n {8}path: manifest\.parquet/, files.join("\n"))

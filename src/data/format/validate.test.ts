@@ -3,6 +3,7 @@ import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { isVansError } from "../../base/errors.ts";
 import { validateCommand } from "../../cli/data-look.ts";
 import { writeMp4 } from "../../media/index.ts";
 import { openViewer } from "../view/viewer.ts";
@@ -56,6 +57,7 @@ const PLANTED: readonly [check: string, plant: (row: SampleRow, all: SampleRow[]
   ["row", (row) => Object.assign(row, { kind: "prophetic" })],
   ["text-empty", (row) => Object.assign(row, { reasoning: "  " })],
   ["text-error", (row) => Object.assign(row, { question: "#NAME?" })],
+  ["text-error", (row) => Object.assign(row, { caption: "#error!" })],
   ["text-tag", (row) => Object.assign(row, { reasoning: "so [/Think] it is" })],
   ["text-characters", (row) => Object.assign(row, { caption: "a\u0000b c d" })],
   ["leakage", (row) => Object.assign(row, { question: `is it that ${row.caption}?` })],
@@ -168,6 +170,30 @@ describe("datasets", () => {
       exportDataset({ folder, out: join(folder, "tar"), format: "webdataset", shardSamples: 1 }),
     );
     expect(shards.map(({ samples }) => samples)).toEqual([1, 1]);
+    const hub = await collect(exportDataset({ folder, out: join(folder, "hub"), format: "huggingface" }));
+    expect(hub.map(({ path }) => path.slice(folder.length + 1))).toEqual([
+      "hub/data/rl/00000.parquet",
+      "hub/data/train/00000.parquet",
+    ]);
+    expect(await readFile(join(folder, "hub", "README.md"), "utf8")).toContain("path: data/rl/*.parquet");
     await rm(join(folder, "overrides.jsonl"));
+  });
+
+  it("exports ids that differ in a dot apart, and nothing from outside of the folder", async () => {
+    const [first] = rows as [SampleRow];
+    const named = (id: string, more: Partial<SampleRow> = {}) => ({ ...first, id, ...more });
+    await writeSamples(folder, [named("a.b"), named("a_b")]);
+    const out = join(folder, "apart");
+    await collect(exportDataset({ folder, out, format: "webdataset" }));
+    const tarred = (await readFile(join(out, "samples-00000.tar"))).toString("latin1");
+    const names = new Set(tarred.match(/a_b[^/\0]*\.json/g));
+    expect(names.size).toBe(2);
+    for (const format of ["webdataset", "huggingface", "folder"] as const) {
+      await writeSamples(folder, [named("x", { input: "../../../etc/hosts" })]);
+      await expect(collect(exportDataset({ folder, out: join(folder, "never"), format }))).rejects.toSatisfy(
+        (error: unknown) => isVansError(error, "VANS_DATA_CLIP_OUTSIDE"),
+      );
+    }
+    await writeSamples(folder, rows);
   });
 });

@@ -17,6 +17,7 @@ import { findLeaks } from "../review/leakage.ts";
 import { readRows } from "./manifest-file.ts";
 import { readOverrides } from "./overrides.ts";
 import type { SampleRow } from "./sample-row.ts";
+import { isBrokenText, isSpreadsheetError } from "./text-faults.ts";
 
 /** A fault makes training wrong or impossible; a warning is worth a look. */
 export interface Finding {
@@ -42,7 +43,7 @@ export interface ValidateOptions {
 }
 
 /** Splits that training must not touch. */
-const HELD_OUT = /^(evaluation|eval|test|val|validation)$/;
+const HELD_OUT = /^(evaluation|eval|test|testing|val|valid|validation)$/i;
 /** Clips differ from their times by at most this: a frame at 8 Hz, and rounding. */
 const TIME_SLACK_SECS = 0.15;
 const LONGEST_TEXT = { question: 600, reasoning: 4000, caption: 800 } as const;
@@ -96,17 +97,13 @@ export async function* validate(
 
 type Report = (check: string, item: string, message: string) => void;
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const CONTROL = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F\uFFFD]/;
-
 function checkTexts(row: SampleRow, fault: Report, warn: Report): void {
   for (const part of ["question", "reasoning", "caption"] as const) {
     const text = row[part];
     if (text.trim() === "") fault("text-empty", row.id, `${part} is empty`);
     else if (text !== text.trim()) warn("text-spaces", row.id, `${part} begins or ends with white space`);
-    if (/^#(NAME\?|REF!|VALUE!|N\/A)$/.test(text.trim()))
-      fault("text-error", row.id, `${part} is a spreadsheet error`);
-    if (CONTROL.test(text)) fault("text-characters", row.id, `${part} has control or broken characters`);
+    if (isSpreadsheetError(text)) fault("text-error", row.id, `${part} is a spreadsheet error`);
+    if (isBrokenText(text)) fault("text-characters", row.id, `${part} has control or broken characters`);
     // In the training target these end the answer early.
     const tag = [...ANSWER_TAGS, "<|im_end|>", "<|im_start|>", "<|video_pad|>", "<|endoftext|>"].find((one) =>
       text.includes(one),

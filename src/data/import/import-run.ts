@@ -8,6 +8,7 @@ import { dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { VansError } from "../../base/errors.ts";
 import { writeFileAtomically } from "../../weights/atomic-file.ts";
 import { type ListedVideo, listedVideoSchema, VIDEO_LIST_NAME } from "../curate/video-list.ts";
+import { isBrokenText, isSpreadsheetError } from "../format/text-faults.ts";
 
 /** Something in the annotations that was not taken, or was mended. */
 export interface ImportNote {
@@ -167,23 +168,6 @@ export async function requireVideoFolder(folder: string): Promise<void> {
 /** Objects and lists of foreign JSON. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** What a spreadsheet writes where it could not compute a cell. */
-const SPREADSHEET_ERROR =
-  /^#(?:NAME\?|REF!|VALUE!|N\/A|DIV\/0!|NULL!|NUM!|ERROR!|SPILL!|CALC!|GETTING_DATA)$/i;
-
-/** True for a cell that a spreadsheet could not compute. */
-export function isSpreadsheetError(text: string): boolean {
-  return SPREADSHEET_ERROR.test(text.trim());
-}
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const BROKEN = /[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F\uFFFD]/;
-
-/** True for text with control characters, or with bytes that were not UTF-8. */
-export function isBrokenText(text: string): boolean {
-  return BROKEN.test(text);
 }
 
 /** A number of a foreign file: itself, or written out. `Number` would take null, "" and true for 0 and 1. */

@@ -7,14 +7,9 @@ import { createHash } from "node:crypto";
 import { relative, resolve } from "node:path";
 import { VansError } from "../../base/errors.ts";
 import { videoIdOf } from "../curate/video-list.ts";
+import { isBrokenText, isSpreadsheetError } from "../format/text-faults.ts";
 import { readCsvRecords } from "./csv-records.ts";
-import {
-  findVideo,
-  type ImportItem,
-  type ImportSettings,
-  isBrokenText,
-  isSpreadsheetError,
-} from "./import-run.ts";
+import { findVideo, type ImportItem, type ImportSettings } from "./import-run.ts";
 
 /** Columns that a row needs; `name` is for people. */
 const NEEDED = ["ENG_Instruction", "ENG_GT_Caption", "input_video_path", "output_video_path"] as const;

@@ -1,5 +1,7 @@
 /** Limits, retries, repair, cache and budget against a stand-in over HTTP. @module */
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -8,7 +10,7 @@ import { isVansError } from "../../base/errors.ts";
 import { type StandInFaults, startStandIn } from "../testing/stand-in.ts";
 import { Asker, type AskLimits } from "./asker.ts";
 import { openaiProvider } from "./openai-provider.ts";
-import { RequestCache } from "./request-cache.ts";
+import { RequestCache, requestHash } from "./request-cache.ts";
 
 let folder: string;
 let number = 0;
@@ -60,6 +62,44 @@ describe("asking", () => {
       expect(stand.seen, fault).toHaveLength(requests);
       await stand.close();
     }
+  });
+
+  it("takes a content filter's status for a refusal of the item, another 400 for the run's end", async () => {
+    for (const [code, outcome] of [
+      ["content_policy_violation", "refused"],
+      ["invalid_image", "VANS_DATA_PROVIDER_REFUSED"],
+    ]) {
+      const server = createServer((_, response) => {
+        response.writeHead(400, { "content-type": "application/json" });
+        response.end(JSON.stringify({ error: { message: "declined", code } }));
+      });
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+      const provider = await openaiProvider({
+        name: "openai",
+        baseUrl,
+        environment: { OPENAI_API_KEY: "k" },
+      });
+      const asker = new Asker(provider, new RequestCache(join(folder, `cache-${number++}`)));
+      const asked = await asker.ask(request("x"), schema).catch((error: unknown) => error);
+      expect(isVansError(asked) ? asked.code : (asked as { kind: string }).kind).toBe(outcome);
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+  });
+
+  it("asks once about two copies of a film, and counts what a dead process left unheard", async () => {
+    const { stand, asker, cacheName } = await setUp({});
+    await asker.ask({ ...request("same"), facts: { video: "film" } }, schema);
+    await asker.ask({ ...request("same"), facts: { video: "copy" } }, schema);
+    expect(stand.seen).toHaveLength(1);
+    const cache = new RequestCache(join(folder, cacheName));
+    const whole = { ...request("lost"), schema: z.toJSONSchema(schema) as Record<string, unknown> };
+    await cache.markAsked(requestHash(asker.provider, whole));
+    expect(await cache.lostRequests()).toBe(1);
+    await asker.ask(request("lost"), schema);
+    expect(await cache.lostRequests()).toBe(1);
+    await stand.close();
   });
 
   it("asks nothing twice: at once, later, or by another process", async () => {

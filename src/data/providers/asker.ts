@@ -153,7 +153,7 @@ export class Asker {
 
   /** An answer out of the cache or from the provider; undefined where all attempts failed. */
   async #answer(request: AskRequest): Promise<ProviderAnswer | undefined> {
-    const hash = requestHash(this.provider.model, request);
+    const hash = requestHash(this.provider, request);
     const kept = await this.#cache.get(hash);
     if (kept !== undefined) {
       this.counts.fromCache++;

@@ -39,6 +39,9 @@ const PRICES: Readonly<Record<string, TokenPrice>> = {
   "gpt-4.1": { input: 2, output: 8 },
 };
 
+/** Error codes of content filters. */
+const POLICY = /^(?:content_policy_violation|content_filter|moderation_blocked|safety)$/i;
+
 /** Options of {@link openaiProvider}. */
 export interface OpenaiProviderOptions {
   readonly name: keyof typeof ENDPOINTS;
@@ -110,6 +113,9 @@ export async function openaiProvider(options: OpenaiProviderOptions): Promise<Pr
           throw new TransientProviderError("time-out", { cause: error });
         if (error instanceof APIConnectionError)
           throw new TransientProviderError(error.message, { cause: error });
+        // Some endpoints decline with a status instead of an answer: the item's fault, not the run's end.
+        if (error instanceof APIError && POLICY.test(String(error.code)))
+          return { text: error.message.slice(0, 300), refused: true, inputTokens: 0, outputTokens: 0 };
         if (error instanceof APIError) throw ofStatus(error, baseUrl);
         // A body that breaks off cannot be parsed.
         throw new TransientProviderError(error instanceof Error ? error.message : String(error), {

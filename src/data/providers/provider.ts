@@ -46,6 +46,8 @@ export interface Provider {
   readonly name: string;
   /** The model's name; part of every content address. */
   readonly model: string;
+  /** True where answers depend on a request's facts; over HTTP they are not sent. */
+  readonly readsFacts?: boolean | undefined;
   /** USD per million tokens, where known. */
   readonly price: TokenPrice | undefined;
   /**

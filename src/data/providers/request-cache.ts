@@ -3,8 +3,8 @@
  * another process.
  * @module
  */
-import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { writeFileAtomically } from "../../weights/atomic-file.ts";
@@ -30,10 +30,19 @@ const entrySchema = z.object({
 /** A kept request. Pictures are kept as hashes; the clips that they come from are in the dataset. */
 export type CacheEntry = z.infer<typeof entrySchema>;
 
+/** Lists requests that a process left unheard when it died, and that were asked again. */
+const LOST_NAME = "lost.txt";
+
 const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 
-/** The content address of a request to a model. */
-export function requestHash(model: string, request: AskRequest): string {
+/**
+ * The content address of a request to a provider: all that it is sent. Facts (names of videos and clips) count only
+ * where the provider reads them, else two copies of a film would be asked about twice.
+ */
+export function requestHash(
+  { model, readsFacts = false }: { readonly model: string; readonly readsFacts?: boolean | undefined },
+  request: AskRequest,
+): string {
   const { task, system, text, pictures, schema, facts, repair } = request;
   const content = {
     model,
@@ -41,7 +50,7 @@ export function requestHash(model: string, request: AskRequest): string {
     system,
     text,
     schema,
-    facts,
+    facts: readsFacts ? facts : null,
     pictures: pictures.map(({ label, jpeg }) => [label, sha256(jpeg)]),
     repair: repair ?? null,
   };
@@ -51,6 +60,8 @@ export function requestHash(model: string, request: AskRequest): string {
 /** The cache of a dataset folder. */
 export class RequestCache {
   readonly #folder: string;
+  /** Tells this run's marks from those of a run that died. */
+  readonly #run = randomUUID();
 
   /** @param folder for example `DIR/cache` */
   constructor(folder: string) {
@@ -102,8 +113,12 @@ export class RequestCache {
   /** Notes that a request is on its way: if the process dies now, it may have been paid for without an answer. */
   async markAsked(hash: string): Promise<void> {
     // A mark that a crash of the whole machine loses is no loss, so it is not forced to disk.
-    await mkdir(dirname(this.#path(hash)), { recursive: true });
-    await writeFile(`${this.#path(hash)}.asked`, "");
+    const mark = `${this.#path(hash)}.asked`;
+    await mkdir(dirname(mark), { recursive: true });
+    const before = await readFile(mark, "utf8").catch(() => undefined);
+    if (before !== undefined && before !== this.#run)
+      await appendFile(join(this.#folder, LOST_NAME), `${hash}\n`);
+    await writeFile(mark, this.#run);
   }
 
   /** All kept requests, in the order of their addresses, one by one. */
@@ -120,9 +135,10 @@ export class RequestCache {
     }
   }
 
-  /** Requests that were on their way when a process died. */
+  /** Requests that were on their way when a process died, those included that were asked again since. */
   async lostRequests(): Promise<number> {
-    let count = 0;
+    const again = await readFile(join(this.#folder, LOST_NAME), "utf8").catch(() => "");
+    let count = again.split("\n").length - 1;
     for (const group of await readdir(this.#folder).catch(() => []))
       for (const name of await readdir(join(this.#folder, group)).catch(() => []))
         if (name.endsWith(".asked")) count++;

@@ -25,3 +25,4 @@ export {
 } from "./registry.ts";
 export type { RewardDefinition, RewardModels, Rollout, RolloutField, ScoreOptions } from "./reward.ts";
 export { rougeLReward } from "./rouge-l.ts";
+export { rougeLMeanReward } from "./rouge-l-mean.ts";

@@ -1,7 +1,7 @@
 /** The registry: every reward on hand-made rollouts, weights, normalisation. @module */
 import { describe, expect, it } from "vitest";
 import type { Clip } from "../media/clip.ts";
-import type { ClipScorer } from "../metrics/index.ts";
+import { type ClipScorer, rougeL } from "../metrics/index.ts";
 import { combinedAdvantages } from "../train/advantages.ts";
 import { candidates, sampleForSeed } from "../world/index.ts";
 import {
@@ -54,9 +54,13 @@ const scoresOf = async (rollout: Rollout): Promise<Record<string, number>> => {
 
 describe("RewardSet", () => {
   it("scores what is right high, what is wrong lower, and what was not drawn 0", async () => {
+    const all = sample.paraphrases.map((text) => rougeL(text, sample.caption));
+    const mean = all.reduce((sum, value) => sum + value, 0) / all.length;
+    expect(mean).toBeLessThan(1);
     expect(await scoresOf(good)).toEqual({
       format: 1,
       "rouge-l": 1,
+      "rouge-l-mean": expect.closeTo(mean, 12),
       "clip-video": 1,
       "clip-score": 0.4,
       "caption-event": 1,
@@ -66,7 +70,7 @@ describe("RewardSet", () => {
     expect(scores).toMatchObject({ format: 0, "clip-video": 0.5, "caption-event": 0, "video-event": 0 });
     expect(scores["rouge-l"]).toBeLessThan(1);
     const before = drawn;
-    expect(Object.values(await scoresOf(mute))).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(Object.values(await scoresOf(mute))).toEqual([0, 0, 0, 0, 0, 0, 0]);
     // No event is drawn for what has no video.
     expect(drawn).toBe(before);
   });

@@ -10,11 +10,13 @@ import { captionEventReward, videoEventReward } from "./event.ts";
 import { formatReward } from "./format.ts";
 import type { RewardDefinition, RewardModels, Rollout, ScoreOptions } from "./reward.ts";
 import { rougeLReward } from "./rouge-l.ts";
+import { rougeLMeanReward } from "./rouge-l-mean.ts";
 
 /** All rewards. */
 export const REWARDS = {
   format: formatReward,
   "rouge-l": rougeLReward,
+  "rouge-l-mean": rougeLMeanReward,
   "clip-video": clipVideoReward,
   "clip-score": clipScoreReward,
   "caption-event": captionEventReward,

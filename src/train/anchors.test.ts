@@ -2,8 +2,9 @@
 import { expect, it } from "vitest";
 import { keyFromSeed } from "../base/keys.ts";
 import type { WorldSample } from "../world/index.ts";
-import { type AnchorSettings, anchorReferences, findAnchors } from "./anchors.ts";
+import { type AnchorSettings, findAnchors } from "./anchors.ts";
 import type { CaptionPolicy, CaptionResponse } from "./caption-policy.ts";
+import { referenceCaptions } from "./reference-captions.ts";
 import { DEFAULT_POOL, poolSamples } from "./sample-pool.ts";
 
 const settings: AnchorSettings = {
@@ -63,10 +64,10 @@ it("passes a sample over, or takes its reference caption", async () => {
 });
 
 it("compares with the caption, all paraphrases, or the literal ones", async () => {
-  expect(anchorReferences(firstSample, "caption")).toEqual([firstSample.caption]);
-  expect(anchorReferences(firstSample, "paraphrases")).toEqual(firstSample.paraphrases);
+  expect(referenceCaptions(firstSample, "caption")).toEqual([firstSample.caption]);
+  expect(referenceCaptions(firstSample, "paraphrases")).toEqual(firstSample.paraphrases);
   const { abstract, literal } = firstSample.right.captions;
-  expect(anchorReferences(firstSample, "literal")).toEqual(literal);
+  expect(referenceCaptions(firstSample, "literal")).toEqual(literal);
   const said = writer((sample) => [sample.right.captions.abstract[0]!]);
   const wide = await findAnchors(said, { ...settings, anchorReferences: "paraphrases" }, options);
   expect(wide.groups[0]).toMatchObject({ anchor: abstract[0], rougeL: 1 });

@@ -10,6 +10,7 @@ import { fold, type Key, keyFromSeed } from "../base/keys.ts";
 import { bestRougeL } from "../metrics/index.ts";
 import type { WorldSample } from "../world/index.ts";
 import type { CaptionPolicy } from "./caption-policy.ts";
+import { REFERENCE_CAPTIONS, type ReferenceCaptions, referenceCaptions } from "./reference-captions.ts";
 import { poolSamples, type SamplePool } from "./sample-pool.ts";
 
 /** Settings of anchors. */
@@ -25,7 +26,7 @@ export const anchorFields = {
    * What the filter compares with: the sample's reference caption (the paper), or the best of all captions of the right
    * event, or of its literal ones.
    */
-  anchorReferences: z.enum(["caption", "paraphrases", "literal"]).default("caption"),
+  anchorReferences: z.enum(REFERENCE_CAPTIONS).default("caption"),
   /** A sample without a passing anchor: the next one of the pool takes its place, or its reference caption is the anchor. */
   anchorFallback: z.enum(["skip", "truth"]).default("skip"),
   /** Captions drawn at once, and how often. */
@@ -38,7 +39,7 @@ export const anchorFields = {
 export interface AnchorSettings extends SamplePool {
   readonly captions: "anchors" | "written" | "reference";
   readonly anchorRougeL: number;
-  readonly anchorReferences: "caption" | "paraphrases" | "literal";
+  readonly anchorReferences: ReferenceCaptions;
   readonly anchorFallback: "skip" | "truth";
   readonly anchorDraws: number;
   readonly anchorRounds: number;
@@ -58,15 +59,6 @@ export interface Anchored {
 export interface FoundAnchors {
   readonly groups: readonly Anchored[];
   readonly metrics: Record<string, number>;
-}
-
-/** Captions that an anchor of the sample is compared with. */
-export function anchorReferences(
-  sample: WorldSample,
-  kind: AnchorSettings["anchorReferences"],
-): readonly string[] {
-  if (kind === "caption") return [sample.caption];
-  return kind === "literal" ? sample.right.captions.literal : sample.paraphrases;
 }
 
 /** Greedy captions; a response without one is answered by its question, as the application does. */
@@ -108,7 +100,7 @@ export async function findAnchors(
   /** A caption by the settings' way, or undefined. */
   const anchorOf = async (sample: WorldSample, n: number): Promise<Anchored | undefined> => {
     if (captions === "reference") return { sample, anchor: sample.caption, rougeL: 1 };
-    const references = anchorReferences(sample, settings.anchorReferences);
+    const references = referenceCaptions(sample, settings.anchorReferences);
     const measured = (anchor: string): Anchored => ({
       sample,
       anchor,

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { ADVANTAGE_RULES, type AdvantageRuleName, combinedAdvantages } from "./advantages.ts";
 import { SDE_SCHEMES, type SdeScheme } from "./flow-sde.ts";
 import { alarmSettingsSchema } from "./grpo-alarms.ts";
+import { REFERENCE_CAPTIONS } from "./reference-captions.ts";
 import { DEFAULT_POOL } from "./sample-pool.ts";
 import { TOKEN_LOSSES } from "./token-policy-loss.ts";
 
@@ -53,8 +54,8 @@ export const tokenFields = {
   /** Places of a prompt and of a response. */
   promptLength: z.int().positive().default(112),
   maxNewTokens: z.int().positive().default(64),
-  /** What ROUGE-L compares with: the sample's reference caption (the paper), or all paraphrases of the right event. */
-  references: z.enum(["caption", "paraphrases"]).default("caption"),
+  /** What ROUGE-L compares with: the sample's reference caption (the paper), or all captions, all literal ones, of its event. */
+  references: z.enum(REFERENCE_CAPTIONS).default("caption"),
 };
 
 /** Rollouts and loss of the video model. */

@@ -38,6 +38,7 @@ import { moments, openRewards, rewardWeightsSchema } from "./grpo-rewards.ts";
 import { advantagesOf, commonFields, flowFields, tokenFields } from "./grpo-settings.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
+import { referenceCaptions } from "./reference-captions.ts";
 import { poolSamples } from "./sample-pool.ts";
 import type { PrepareTask } from "./task.ts";
 import { rowOf, type VideoChunk, VideoLearner } from "./video-learner.ts";
@@ -180,13 +181,11 @@ export const prepareJointGrpoAllInOne: PrepareTask = async (recipe, context) => 
           chunks.push(rolled);
           for (const [row, { text, caption, isFinished }] of own.entries()) {
             const video = caption === null ? null : await frozen.decode(rowOf(rolled.latents, row));
-            const referenceCaptions =
-              settings.references === "caption" ? [sample.caption] : sample.paraphrases;
             const rollout: Rollout = {
               text,
               caption,
               video,
-              referenceCaptions,
+              referenceCaptions: referenceCaptions(sample, settings.references),
               referenceVideo: sample.output,
               sample,
             };

@@ -49,6 +49,7 @@ import { looksAtVideo, moments, openRewards, rewardWeightsSchema } from "./grpo-
 import { advantagesOf, commonFields, tokenFields } from "./grpo-settings.ts";
 import { firstValues, initFile } from "./initial-weights.ts";
 import { optimizerOf } from "./optimizers.ts";
+import { referenceCaptions } from "./reference-captions.ts";
 import { poolSamples } from "./sample-pool.ts";
 import type { PrepareTask } from "./task.ts";
 import { throughVideo } from "./through-video.ts";
@@ -135,7 +136,7 @@ export const prepareJointGrpo1: PrepareTask = async (recipe, context) => {
         text,
         caption,
         video: caption === null ? null : (clips.get(caption) ?? null),
-        referenceCaptions: settings.references === "caption" ? [sample.caption] : sample.paraphrases,
+        referenceCaptions: referenceCaptions(sample, settings.references),
         referenceVideo: sample.output,
         sample,
       });

@@ -93,6 +93,20 @@ const POLICY: readonly Panel[] = [
     smoothed: 5,
   },
   {
+    run: "playroom-grpo-1-mean-rouge",
+    title: "stage 1 goes on: rewards",
+    series: ["rewards/rouge-l-mean/mean", "rewards/clip-video/mean"],
+    isLog: false,
+    smoothed: 11,
+  },
+  {
+    run: "playroom-grpo-1-mean-rouge",
+    title: "stage 1 goes on: KL",
+    series: ["kl"],
+    isLog: false,
+    smoothed: 5,
+  },
+  {
     run: "playroom-joint-grpo-2",
     title: "stage 2: rewards",
     series: ["rewards/clip-video/mean", "rewards/clip-score/mean"],

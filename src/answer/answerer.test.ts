@@ -215,9 +215,13 @@ describe("requests", () => {
   });
 
   it("are refused where the question leaves no room for an answer", async () => {
-    const long = "what happens next ".repeat(300);
+    // Few characters, but nearly each one a token.
+    const long = "q? ".repeat(1300);
     await expect(ask({ question: long })).rejects.toSatisfy((error) =>
       isVansError(error, "VANS_MODEL_TOO_LONG"),
+    );
+    await expect(ask({ question: "what happens next ".repeat(300) })).rejects.toSatisfy((error) =>
+      isVansError(error, "VANS_ANSWER_REQUEST"),
     );
   });
 });

@@ -3,7 +3,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
@@ -68,7 +68,18 @@ function rangesOf(weight: FileWeight | QuantizedWeight | NdArray | undefined): r
   return isQuantized(weight) ? [weight.packed, weight.scales] : [weight];
 }
 
-/** Absolute paths of all weight files that a graph binds, with the number of bytes it needs of each. */
+/** Where a file really lies: the runtime refuses weights behind a link that leaves the folder of the others. */
+function realPath(path: string): string {
+  const absolute = resolve(path);
+  try {
+    return realpathSync(absolute);
+  } catch {
+    // Not there: told by whoever looks at it next.
+    return absolute;
+  }
+}
+
+/** Real paths of all weight files that a graph binds, with the number of bytes it needs of each. */
 function boundFiles(
   outputs: Readonly<Record<string, Tensor>>,
   weights: WeightBinding | undefined,
@@ -78,7 +89,7 @@ function boundFiles(
   for (const node of reachableNodes(Object.values(outputs))) {
     if (node.op.name !== "parameter") continue;
     for (const range of rangesOf(weights.weight((node.attrs as { name: string }).name))) {
-      const path = resolve(range.path);
+      const path = realPath(range.path);
       needed.set(path, Math.max(needed.get(path) ?? 0, range.byteOffset + range.byteLength));
     }
   }
@@ -239,7 +250,7 @@ export async function compile(
     weights: options.weights,
     forTraining: options.forTraining,
     keepWeightsSmall: options.mapped,
-    locate: folder === undefined ? undefined : (path) => relative(folder, resolve(path)),
+    locate: folder === undefined ? undefined : (path) => relative(folder, realPath(path)),
   });
   const keepOnDevice = options.keepOnDevice?.map((name) => `out:${name}`);
   const hash = createHash("sha256").update(graph.bytes);

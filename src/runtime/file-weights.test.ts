@@ -2,7 +2,7 @@
  * Weights that stay in their files: the runtime maps safetensors of every stored type.
  * @module
  */
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -118,6 +118,28 @@ describe("weights in safetensors files", () => {
     const near = relative(process.cwd(), path);
     const mapped = await run({ w: await locate(near, "w", "f32"), bias: await locate(near, "bias", "f32") });
     expect(mapped).toEqual(await run(inline("f32")));
+  });
+
+  it("may lie behind links that leave their folder, as in caches of the hub", async () => {
+    const inside = await mkdtemp(join(tmpdir(), "vans-links-"));
+    try {
+      const path = await write("linked.safetensors", "f32");
+      await symlink(path, join(inside, "model.safetensors"));
+      await symlink(folder, join(inside, "folder"));
+      for (const near of ["model.safetensors", join("folder", "linked.safetensors")]) {
+        const linked = join(inside, near);
+        // One weight behind the link, one beside it: their folders have nothing in common but the root.
+        const b = join(inside, "b.safetensors");
+        await writeSafetensors(b, [["bias", { dtype: "F32", shape: SHAPES.bias, data: values("bias", 8) }]]);
+        const mapped = await run({
+          w: await locate(linked, "w", "f32"),
+          bias: await locate(b, "bias", "f32"),
+        });
+        expect(mapped).toEqual(await run(inline("f32")));
+      }
+    } finally {
+      await rm(inside, { recursive: true });
+    }
   });
 
   it("a file that was written anew is another weight, also while the old one is in use", async () => {

@@ -54,6 +54,9 @@ export async function* createReadStream(path: string): AsyncGenerator<Uint8Array
   yield fetchedBytes(resolve(path))!;
 }
 
+/** Nothing is a link here. */
+export const realpathSync = (path: string): string => path;
+
 export const existsSync = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
 export const constants = { R_OK: 4, W_OK: 2, X_OK: 1, F_OK: 0 } as const;
 

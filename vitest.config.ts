@@ -15,8 +15,9 @@ Map.groupBy ??= function groupBy<K, V>(
 };
 
 /**
- * Two projects: `fast` (what `npm test` runs, under 10 minutes on 2 cores) and `slow` (files named
- * `*.slow.test.ts`, which `npm run test:full` adds).
+ * Three projects: `fast` (what `npm test` runs, under 10 minutes on 2 cores), `slow` (files named `*.slow.test.ts`, which
+ * `npm run test:full` adds), and `alone` (`*.alone.test.ts`, likewise): those begin when all others are over, because they
+ * watch how long something takes to answer.
  */
 export default defineConfig({
   test: {
@@ -34,7 +35,7 @@ export default defineConfig({
         test: {
           name: "fast",
           include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: ["**/*.slow.test.ts", "**/node_modules/**"],
+          exclude: ["**/*.slow.test.ts", "**/*.alone.test.ts", "**/node_modules/**"],
         },
       },
       {
@@ -43,6 +44,15 @@ export default defineConfig({
           name: "slow",
           include: ["src/**/*.slow.test.ts", "test/**/*.slow.test.ts"],
           testTimeout: 1_200_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "alone",
+          include: ["src/**/*.alone.test.ts", "test/**/*.alone.test.ts"],
+          testTimeout: 1_200_000,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -2,7 +2,7 @@
  * Writing files so that a reader sees the old file or the whole new one, never a part.
  * @module
  */
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 let written = 0;
@@ -35,4 +35,28 @@ export async function writeFileAtomically(
   const handle = await open(folder, "r").catch(() => undefined);
   await handle?.sync().catch(() => undefined);
   await handle?.close();
+}
+
+const TEMPORARY = /^\..+\.(\d+)-\d+\.tmp$/;
+/** A process of another machine that shares the folder cannot be asked whether it lives; its files are young. */
+const YOUNG_MS = 2000;
+
+/** Removes temporary files of {@link writeFileAtomically} anywhere below `folder` whose process was killed over them. */
+export async function removeAbandonedFiles(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
+    const pid = TEMPORARY.exec(entry.name)?.[1];
+    if (pid === undefined || !entry.isFile() || isRunning(Number(pid))) continue;
+    const path = join(entry.parentPath, entry.name);
+    const found = await stat(path).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > YOUNG_MS) await rm(path, { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }

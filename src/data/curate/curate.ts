@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { VansError } from "../../base/errors.ts";
+import { removeAbandonedFiles } from "../../weights/atomic-file.ts";
 import { type AskCounts, Asker, type AskLimits, costUsd } from "../providers/asker.ts";
 import type { Provider } from "../providers/provider.ts";
 import { RequestCache } from "../providers/request-cache.ts";
@@ -113,6 +114,7 @@ export async function* curate(options: CurateOptions): AsyncGenerator<CurateEven
     await requireStage(folder, "annotate");
     yield* run(reviewStage(folder, { asker, signal }), parallel);
   }
+  await removeAbandonedFiles(folder);
   if (asker !== undefined) {
     const lost = await cache.lostRequests();
     yield { type: "requests", counts: asker.counts, spentUsd: await asker.spentUsd(), lost };

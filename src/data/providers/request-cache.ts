@@ -31,7 +31,7 @@ const entrySchema = z.object({
 export type CacheEntry = z.infer<typeof entrySchema>;
 
 /** Lists requests that a process left unheard when it died, and that were asked again. */
-const LOST_NAME = "lost.txt";
+const LOST_NAME = "lost.asked";
 
 const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 

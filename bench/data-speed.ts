@@ -1,11 +1,15 @@
 /**
  * Speed of `split` and of the cheap selection: seconds of video for each second of processor time, all processes
- * together (Linux). `taskset -c 0 npx tsx bench/data-speed.ts VIDEO…`. Without `--bare` the selected clips are cut, too.
+ * together (Linux). `taskset -c 0 npx tsx bench/data-speed.ts VIDEO…`. Writing clips comes later, when a pair is asked about; the
+ * last line says what it takes to write all that were selected. With `--bare` the scan alone, without the stages around it.
  * @module
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
+import { cutSelected } from "../src/data/curate/cut-selected.ts";
+import { selectSchema } from "../src/data/curate/select-stage.ts";
+import { readResult } from "../src/data/curate/stage.ts";
 import { curate, importItems, readVideoList, splitVideo, writeImport } from "../src/data/index.ts";
 import { closeCodecProcesses, probe } from "../src/media/index.ts";
 
@@ -62,6 +66,12 @@ try {
       report(stage, before);
     }
     report("both", begin);
+    const before = cpuSecs();
+    for await (const video of readVideoList(work)) {
+      const selected = (await readResult(work, { name: "select", schema: selectSchema }, video.id))?.value;
+      if (selected) await cutSelected(work, video, selected, selected.clips, undefined);
+    }
+    report("writing every selected clip", before);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

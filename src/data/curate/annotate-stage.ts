@@ -8,6 +8,7 @@ import * as z from "zod";
 import { VansError } from "../../base/errors.ts";
 import type { Asker } from "../providers/asker.ts";
 import { fillPrompt, readPrompt } from "../providers/prompts.ts";
+import { cutSelected } from "./cut-selected.ts";
 import { picturesAt, spreadTimes } from "./request-pictures.ts";
 import { type SelectedClip, type SelectedVideo, selectSchema } from "./select-stage.ts";
 import { segmentName } from "./split-stage.ts";
@@ -136,6 +137,7 @@ async function annotatePairs(
     reject: z.string().nullable().default(null),
   });
   for (const { name, input, output, skipped } of pairs) {
+    await cutSelected(folder, video, selected, [input, output], signal);
     const pictures = [
       ...(await clipPictures(folder, "input clip", input, signal)),
       ...(await clipPictures(folder, "output clip", output, signal)),

@@ -10,7 +10,6 @@ import { writeFileAtomically } from "../../weights/atomic-file.ts";
 import type { Asker } from "../providers/asker.ts";
 import { fillPrompt, readPrompt } from "../providers/prompts.ts";
 import { BUCKET_SECS, type Bucket, signatureDistance } from "./clip-measures.ts";
-import { cutClip } from "./cut-clip.ts";
 import { picturesAt, spreadTimes } from "./request-pictures.ts";
 import { type Segment, type SplitVideo, segmentName, splitSchema } from "./split-stage.ts";
 import { type Dropped, digestOf, droppedSchema, readResult, type Stage } from "./stage.ts";
@@ -21,7 +20,7 @@ const selectedSchema = z.object({
   label: z.string().nullable(),
   startSecs: z.number(),
   endSecs: z.number(),
-  /** Relative to the folder. */
+  /** Relative to the folder; the file is made when it is first shown to somebody (`cutSelected`). */
   clip: z.string(),
   scores: z.record(z.string(), z.number()),
   /** What the judge saw. */
@@ -37,6 +36,8 @@ export const selectSchema = z.object({
   quarantined: z.array(z.object({ item: z.string(), reason: z.string(), answers: z.array(z.string()) })),
   prompt: z.string().nullable(),
   model: z.string().nullable(),
+  /** How its clips are cut. */
+  cut: z.object({ mostHeight: z.number().optional(), mostRateHz: z.number().optional() }).optional(),
 });
 export type SelectedVideo = z.infer<typeof selectSchema>;
 
@@ -226,14 +227,6 @@ async function selectClips(
       chosen.endSecs,
       settings.mostHeight ?? 480,
     ]);
-    await cutClip(path, join(folder, clip), {
-      startSecs: chosen.startSecs,
-      endSecs: chosen.endSecs,
-      mostHeight: settings.mostHeight,
-      mostRateHz: settings.mostRateHz,
-      metadata: JSON.stringify({ video: video.id, startSecs: chosen.startSecs, endSecs: chosen.endSecs }),
-      signal,
-    });
     clips.push({
       index: segment.index,
       label: segment.label,
@@ -253,6 +246,7 @@ async function selectClips(
     quarantined,
     prompt: prompt?.version ?? null,
     model: asker?.provider.model ?? null,
+    cut: { mostHeight: settings.mostHeight, mostRateHz: settings.mostRateHz },
   };
 }
 

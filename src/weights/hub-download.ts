@@ -8,6 +8,7 @@ import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
+import { Silent, withinSilence } from "./silence.ts";
 
 /** What is fetched, and what it must be. */
 export interface RemoteFile {
@@ -106,58 +107,70 @@ async function fetchRest(
     throw new Broken("the part on disk is longer than the file");
   }
   if (start === remote.byteLength && start > 0) return;
-  const stalled = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, stalled.signal]) : stalled.signal;
-  let timer = setTimeout(() => stalled.abort(), stallMs);
-  const alive = (): void => {
-    clearTimeout(timer);
-    timer = setTimeout(() => stalled.abort(), stallMs);
-  };
   try {
-    const response = await (options.fetch ?? fetch)(remote.url, {
-      headers: {
-        ...options.headers,
-        "Accept-Encoding": "identity",
-        ...(start > 0 && { Range: `bytes=${start}-` }),
-      },
-      signal,
-    });
-    alive();
-    const position = positionOf(response, start, remote);
-    const file = await open(part, position === 0 ? "w" : "a");
-    if (position === 0 && start > 0) onBytes?.(-start);
-    try {
-      let length = position;
-      for await (const chunk of response.body ?? []) {
-        alive();
-        length += chunk.length;
-        if (length > remote.byteLength)
-          throw new Broken(`the server sent more than the ${remote.byteLength} bytes of the file`);
-        for (let done = 0; done < chunk.length; )
-          done += (await file.write(chunk, done, chunk.length - done)).bytesWritten;
-        onBytes?.(chunk.length);
-      }
-      await file.sync();
-      if (length < remote.byteLength) throw new Broken(`the connection ended after ${length} bytes`);
-    } catch (error) {
-      // Bytes past the end mean that none can be trusted.
-      if (error instanceof Broken && error.message.startsWith("the server sent more")) {
-        const { size } = await file.stat();
-        await file.truncate(0);
-        onBytes?.(-size);
-      }
-      throw error;
-    } finally {
-      await file.close();
-    }
+    await withinSilence({ mostMs: stallMs, signal: options.signal }, (signal, alive) =>
+      appendRest(part, start, remote, { ...options, signal }, alive),
+    );
   } catch (error) {
     if (error instanceof VansError || error instanceof Broken) throw error;
     if (isDiskError(error)) throw error;
-    throw new Broken(stalled.signal.aborted ? "the connection stood still" : reasonOf(error), {
+    throw new Broken(error instanceof Silent ? "the connection stood still" : reasonOf(error), {
       cause: error,
     });
+  }
+}
+
+async function appendRest(
+  part: string,
+  start: number,
+  remote: RemoteFile,
+  { headers, signal, onBytes, fetch: ask = fetch }: DownloadOptions,
+  alive: () => void,
+): Promise<void> {
+  const response = await ask(remote.url, {
+    headers: {
+      ...headers,
+      "Accept-Encoding": "identity",
+      ...(start > 0 && { Range: `bytes=${start}-` }),
+    },
+    ...(signal && { signal }),
+  });
+  alive();
+  let position: number;
+  try {
+    position = positionOf(response, start, remote);
+  } catch (error) {
+    await response.body?.cancel().catch(() => undefined);
+    throw error;
+  }
+  throwIfAborted(signal);
+  const file = await open(part, position === 0 ? "w" : "a");
+  if (position === 0 && start > 0) onBytes?.(-start);
+  try {
+    let length = position;
+    for await (const chunk of response.body ?? []) {
+      // An attempt that was given up must not write into the next one's part.
+      throwIfAborted(signal);
+      alive();
+      length += chunk.length;
+      if (length > remote.byteLength)
+        throw new Broken(`the server sent more than the ${remote.byteLength} bytes of the file`);
+      for (let done = 0; done < chunk.length; )
+        done += (await file.write(chunk, done, chunk.length - done)).bytesWritten;
+      onBytes?.(chunk.length);
+    }
+    await file.sync();
+    if (length < remote.byteLength) throw new Broken(`the connection ended after ${length} bytes`);
+  } catch (error) {
+    // Bytes past the end mean that none can be trusted.
+    if (error instanceof Broken && error.message.startsWith("the server sent more")) {
+      const { size } = await file.stat();
+      await file.truncate(0);
+      onBytes?.(-size);
+    }
+    throw error;
   } finally {
-    clearTimeout(timer);
+    await file.close();
   }
 }
 

@@ -270,6 +270,20 @@ describe("a bad connection", () => {
     await expectAll();
   });
 
+  it("whose look-up is never answered is given up", async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>((done) => silent.listen(0, "127.0.0.1", done));
+    try {
+      const at = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+      await expect(pull({ endpoint: at, stallMs: 50 })).rejects.toMatchObject({
+        code: "VANS_STORE_DOWNLOAD",
+      });
+    } finally {
+      silent.closeAllConnections();
+      silent.close();
+    }
+  });
+
   it("with a busy server is tried again", async () => {
     misbehave = first(2, (_, response) => {
       response.statusCode = 503;

@@ -7,7 +7,6 @@
  */
 import {
   mkdir,
-  open,
   readdir,
   readFile,
   readlink,
@@ -23,6 +22,7 @@ import { homedir } from "node:os";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { isVansError, VansError } from "../base/errors.ts";
+import { takeLock } from "../base/process-lock.ts";
 import {
   blobHash,
   cachedFiles,
@@ -32,6 +32,7 @@ import {
   RepoCache,
 } from "./hub-cache.ts";
 import { type DownloadOptions, downloadFile, hashLike, refused } from "./hub-download.ts";
+import { withinSilence } from "./silence.ts";
 
 /** How the store reaches hub and cache. Everything has its default from the environment. */
 export interface StoreOptions {
@@ -108,7 +109,13 @@ export async function pullSources(
   const token = await tokenOf(options);
   const listed = await Promise.all(
     sources.map((source) =>
-      wantedOf(source, cache, { endpoint, token, signal: options.signal, update: options.update ?? false }),
+      wantedOf(source, cache, {
+        endpoint,
+        token,
+        signal: options.signal,
+        update: options.update ?? false,
+        stallMs: options.stallMs,
+      }),
     ),
   );
   const missing: Wanted[] = [];
@@ -131,7 +138,10 @@ export async function pullSources(
   const queue = [...missing];
   // The first failure stops the other downloads; their parts stay for the next pull.
   const stop = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const { signal } = stop;
+  const onAbort = (): void => stop.abort(options.signal?.reason);
+  options.signal?.addEventListener("abort", onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
   const worker = async (): Promise<void> => {
     for (let wanted = queue.shift(); wanted; wanted = queue.shift()) {
       const { repo, source, commit, path } = wanted;
@@ -160,6 +170,7 @@ export async function pullSources(
       }),
     ),
   );
+  options.signal?.removeEventListener("abort", onAbort);
   const failures = results.flatMap((result) =>
     result.status === "rejected" ? [result.reason as unknown] : [],
   );
@@ -211,7 +222,14 @@ async function wantedOf(
     token,
     signal,
     update,
-  }: { endpoint: string; token: string | undefined; signal: AbortSignal | undefined; update: boolean },
+    stallMs = 60_000,
+  }: {
+    endpoint: string;
+    token: string | undefined;
+    signal: AbortSignal | undefined;
+    update: boolean;
+    stallMs?: number | undefined;
+  },
 ): Promise<Wanted[]> {
   const { HubApiError, modelInfo, pathsInfo } = await import("@huggingface/hub");
   const repo = new RepoCache(source.repo, cache);
@@ -220,7 +238,9 @@ async function wantedOf(
   const abortable: typeof fetch = async (input, init) => {
     for (let attempt = 1; ; attempt++) {
       try {
-        const response = await fetch(input, { ...init, ...(signal && { signal }) });
+        const response = await withinSilence({ mostMs: stallMs, signal }, (own) =>
+          fetch(input, { ...init, signal: own }),
+        );
         if (attempt === 3 || (response.status < 500 && response.status !== 429)) return response;
       } catch (error) {
         if (attempt === 3 || signal?.aborted) throw error;
@@ -281,31 +301,13 @@ async function fetchInto(wanted: Wanted, url: string, options: DownloadOptions):
   }
 }
 
-/** Takes a lock file that names its process; the lock of a process that is gone is taken over. */
+/** Waits for the lock of a blob. */
 async function lock(path: string, signal: AbortSignal | undefined): Promise<() => Promise<void>> {
-  await mkdir(dirname(path), { recursive: true });
   for (;;) {
     throwIfAborted(signal);
-    try {
-      const file = await open(path, "wx");
-      await file.writeFile(String(process.pid));
-      await file.close();
-      return () => rm(path, { force: true });
-    } catch (error) {
-      if ((error as { code?: string }).code !== "EEXIST") throw error;
-    }
-    const holder = Number(await readFile(path, "utf8").catch(() => "0"));
-    if (holder > 0 && !isAlive(holder)) await rm(path, { force: true });
-    else await new Promise((done) => setTimeout(done, 200));
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code === "EPERM";
+    const held = await takeLock(dirname(path), basename(path));
+    if (held) return () => held.release();
+    await new Promise((done) => setTimeout(done, 200));
   }
 }
 

@@ -92,9 +92,17 @@ describe.skipIf(!CHROMIUM)("the studio", () => {
   });
 
   test("upload, answer, playing video, second question, and then, compare", async () => {
+    // The picture that sharpens is gone when the answer is there, so it is watched from within the page.
+    await page.addInitScript(() => {
+      const look = (): void => {
+        if (document.querySelector("canvas[aria-label='Answer, sharpening']"))
+          Object.assign(window, { sawSharpening: true });
+      };
+      new MutationObserver(look).observe(document, { childList: true, subtree: true, attributes: true });
+    });
     await upload();
-    await ask("what should i do next?");
-    await page.waitForSelector("canvas[aria-label='Answer, sharpening']");
+    await ask("what should i do next?", { Steps: "40" });
+    await page.waitForFunction(() => "sawSharpening" in window);
     await page.waitForSelector(".caption");
     expect(await page.textContent(".reasoning")).toContain("present");
     await answered();
@@ -154,7 +162,7 @@ describe.skipIf(!CHROMIUM)("the studio", () => {
   test("reload midway and find it again", async () => {
     await page.goto(`${server.url}/ask`);
     await page.click(".examples button");
-    await ask("what should i do next?", { Futures: "4" });
+    await ask("what should i do next?", { Futures: "4", Steps: "30" });
     await page.waitForSelector(".progress span:has-text('Drawing')");
     await page.reload();
     await page.waitForSelector(".reasoning");
@@ -166,7 +174,7 @@ describe.skipIf(!CHROMIUM)("the studio", () => {
   test("the server is killed midway and started again: the page goes on by itself", async () => {
     await page.goto(`${server.url}/ask`);
     await page.click(".examples button");
-    await ask("what should i do next?", { Futures: "3" });
+    await ask("what should i do next?", { Futures: "3", Steps: "30" });
     await page.waitForSelector(".progress span:has-text('Drawing')");
     await server.kill();
     await page.waitForSelector(".progress span:has-text('trying again')");

@@ -7,7 +7,6 @@ import { readFileSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 
 /** Owners show signs of life this often. */
@@ -31,14 +30,19 @@ function startOf(pid: number): string {
   }
 }
 
-function isAlive(pid: number, started: string): boolean {
+/** True while this machine has a process of that number, whoever it belongs to. */
+export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
+    return true;
   } catch (error) {
     // Not ours to signal, but there.
-    if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
-  return started === "" || startOf(pid) === started;
+}
+
+function isAlive(pid: number, started: string): boolean {
+  return isRunning(pid) && (started === "" || startOf(pid) === started);
 }
 
 /** A lock that this process holds. */
@@ -66,7 +70,7 @@ export async function takeLock(folder: string, item: string): Promise<HeldLock |
     }
     // Another generation began between the look and the lock, because a release removed what was looked at.
     await rm(path, { force: true });
-    await sleep(Math.random() * STEP_BACK_MS);
+    await new Promise((done) => setTimeout(done, Math.random() * STEP_BACK_MS));
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isRunning } from "../base/process-lock.ts";
 
 let written = 0;
 
@@ -49,14 +50,5 @@ export async function removeAbandonedFiles(folder: string): Promise<void> {
     const path = join(entry.parentPath, entry.name);
     const found = await stat(path).catch(() => undefined);
     if (found && Date.now() - found.mtimeMs > YOUNG_MS) await rm(path, { force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

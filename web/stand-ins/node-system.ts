@@ -4,6 +4,7 @@ function absent(): never {
   throw new Error("there are no processes in a browser");
 }
 
+export const hostname = (): string => "browser";
 export const homedir = (): string => "/home";
 export const tmpdir = (): string => "/tmp";
 export const availableParallelism = (): number => navigator.hardwareConcurrency;

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { link, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -49,10 +50,16 @@ describe.skipIf(process.platform !== "linux")("memory of the stages (measured th
     await writeImport(work, "videos", importItems("videos", settings));
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
-    const own = (): number => {
-      collect();
-      const { heapUsed, arrayBuffers, external } = process.memoryUsage();
-      return (heapUsed + arrayBuffers + external) / MEBI;
+    // Buffers are given back a while after they are collected, 16 MiB at a time, so the least of some looks counts.
+    const own = async (): Promise<number> => {
+      let least = Number.POSITIVE_INFINITY;
+      for (let look = 0; look < 6; look++) {
+        collect();
+        await sleep(25);
+        const { heapUsed, arrayBuffers, external } = process.memoryUsage();
+        least = Math.min(least, (heapUsed + arrayBuffers + external) / MEBI);
+      }
+      return least;
     };
     for (const stage of ["split", "select"] as const) {
       const seen: { own: number; children: number }[] = [];
@@ -60,7 +67,7 @@ describe.skipIf(process.platform !== "linux")("memory of the stages (measured th
       for await (const event of curate({ folder: work, stages: [stage] })) {
         if (event.type !== "done") continue;
         expect(event.failed).toBeUndefined();
-        if (++done % 10 === 0 && done >= SETTLED) seen.push({ own: own(), children: childrenMebi() });
+        if (++done % 10 === 0 && done >= SETTLED) seen.push({ own: await own(), children: childrenMebi() });
       }
       expect(done).toBe(VIDEOS);
       const growth = (name: "own" | "children"): number => seen.at(-1)![name] - seen[0]![name];

@@ -45,6 +45,11 @@ export class TensorFile {
     return this.tensors.has(name);
   }
 
+  /** Counts a tensor as used that something else has read and compared. */
+  markUsed(name: string): void {
+    this.used.add(name);
+  }
+
   /** A tensor as f32 (floats) or i32 (integers). */
   get(name: string): NdArray {
     const tensor = this.tensors.get(name);

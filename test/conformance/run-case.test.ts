@@ -35,7 +35,8 @@ async function copyOf(
 }
 
 it("passes cases under any name", async () => {
-  for (const name of ["umt5", "schedulers"])
+  // The weight files hold an integer that needs more than 32 bits.
+  for (const name of ["umt5", "schedulers", "formats"])
     expect(await runCase(await copyOf(name))).toMatchObject({ status: "passed", failures: [] });
 });
 

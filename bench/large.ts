@@ -3,7 +3,7 @@
  *
  * npx tsx bench/large.ts --suite /tmp/random-3b --stage text-encoder [--weights 4bit|8bit|8bit-fast]
  * stages: text-encoder (512 tokens), vlm (6 frames of --vlm-size 364x644, then --tokens 32), vision (its tower alone), dit (--frames 33 --height 352
- * --width 640 with 6 references; --blocks N times some blocks only), vae (decode of --frames, tiled); a whole answer: bench/large-gpu.ts
+ * --width 640 with 6 latent frames of references, or --references N; --blocks N times some blocks only), vae (decode of --frames, tiled); a whole answer: bench/large-gpu.ts
  * --device webgpu|cuda on a machine that has one; --json one line.
  */
 import { parseArgs } from "node:util";
@@ -29,6 +29,7 @@ const { values } = parseArgs({
     "vlm-size": { type: "string", default: "364x644" },
     tokens: { type: "string", default: "32" },
     blocks: { type: "string" },
+    references: { type: "string" },
     length: { type: "string", default: "512" },
     repeat: { type: "string", default: "1" },
     threads: { type: "string", default: "2" },
@@ -138,10 +139,18 @@ if (values.stage === "text-encoder") {
   ];
   result["promptTokens"] = ids.length;
   const tokens = Number(values.tokens);
-  let start = performance.now();
-  let decodeSecs = 0;
+  const prompt = [{ ids, features, grids: [grid] }];
   watch.reset();
-  const steps = generate(model, [{ ids, features, grids: [grid] }], {
+  // A prompt alone, as often as asked: the best of several, as a peer that is warm.
+  let bestPrefill = Number.POSITIVE_INFINITY;
+  let start = performance.now();
+  for (let i = 1; i < Number(values.repeat); i++) {
+    for await (const _ of generate(model, prompt, { maxNewTokens: 1, temperature: 0, stopTokenIds: [] }))
+      bestPrefill = Math.min(bestPrefill, (performance.now() - start) / 1000);
+    start = performance.now();
+  }
+  let decodeSecs = 0;
+  const steps = generate(model, prompt, {
     maxNewTokens: tokens,
     temperature: 0,
     stopTokenIds: [],
@@ -151,7 +160,7 @@ if (values.stage === "text-encoder") {
   for await (const _ of steps) {
     const secs = (performance.now() - start) / 1000;
     if (count === 0) {
-      result["prefillSecs"] = round(secs);
+      result["prefillSecs"] = round(Math.min(secs, bestPrefill));
       result["prefillPeakBytes"] = watch.bytes;
       watch.reset();
     } else {
@@ -163,6 +172,7 @@ if (values.stage === "text-encoder") {
   }
   result["decodeTokensPerSec"] = round((count - 1) / decodeSecs);
   result["bestTokenSecs"] = round(best);
+  result["decodePeakBytes"] = watch.bytes;
 } else if (values.stage === "dit") {
   const { quantized } = await optionsFor("vdm");
   const { binding } = await openPart(suite, "vdm", { quantized: quantized.vdm });
@@ -176,7 +186,7 @@ if (values.stage === "text-encoder") {
   });
   const latentFrames = latentFrameCount(suite.vae.config, frames);
   const shape = [1, 16, latentFrames, height / 8, width / 8];
-  const references = Math.min(6, latentFrames);
+  const references = Number(values.references ?? Math.min(6, latentFrames));
   const secs: number[] = [];
   result["tokens"] = ((latentFrames + references) * height * width) / 256;
   watch.reset();
@@ -197,6 +207,8 @@ if (values.stage === "text-encoder") {
     median: round(secs[Math.floor(secs.length / 2)]!),
     count: secs.length,
   };
+  // The last block draws the noisy tokens alone; most blocks have all of them, so the median is a whole one's.
+  result["medianBlockSecs"] = round(secs[Math.floor(secs.length / 2)]!);
   result["finite"] = velocity.data.every((value) => Number.isFinite(value));
 } else if (values.stage === "vae") {
   const { binding } = await openPart(suite, "vae");

@@ -20,13 +20,14 @@ export interface GraphMemory {
 }
 
 /**
- * The C library gives larger blocks back to the system when they are freed, and keeps smaller ones in its heap (glibc's
- * largest M_MMAP_THRESHOLD).
+ * Larger blocks go back to the system when they are freed; smaller ones stay in the C library's heap. The first line of
+ * `cli/main.ts` sets this (glibc's MALLOC_MMAP_THRESHOLD_); left alone, glibc raises it to 32 MB as it goes, and holes between
+ * values of some 20 MB keep up to 60 % more than is in use (docs/performance.md).
  */
-export const HEAP_VALUE_BYTES = 32 * 2 ** 20;
+export const HEAP_VALUE_BYTES = 2 ** 20;
 
-/** glibc's heap gives freed memory back once twice its largest block, at most 64 MB, lies free at the top (M_TRIM_THRESHOLD). */
-const HEAP_KEPT_BYTES = 2 * HEAP_VALUE_BYTES;
+/** What glibc's heap keeps at most of small values that were freed. */
+const HEAP_KEPT_BYTES = 64 * 2 ** 20;
 
 /** What a graph takes, with what the heap keeps of its small values: they come and go, and those of another graph fit badly. */
 export const heldBytes = ({
@@ -35,18 +36,26 @@ export const heldBytes = ({
 }: Pick<GraphMemory, "peakBytes" | "heapPeakBytes">): number =>
   peakBytes + Math.min(HEAP_KEPT_BYTES, heapPeakBytes);
 
-/** Nodes whose output is their input under another shape. */
-const ALIASES = new Set(["reshape", "after"]);
+/**
+ * Nodes whose output is their first input: under another shape, or with a gradient of its own (`models/wan/own-gradient.ts`), for
+ * which alone the other inputs are there.
+ */
+const ALIASES = new Set(["reshape", "after", "normSilu", "narrowCausalConv", "frameConv"]);
 /** Nodes that may write over an input that nobody reads later. */
 const IN_PLACE = new Set(["add", "sub", "mul", "div", "maximum", "neg"]);
 /** As in the lowering of attention and of products with half-typed weights. */
 const FLAT_SCORE_ELEMENTS = 4_000_000;
-const WIDENED_BYTES = 4 * 2 ** 20;
+const LEAST_BYTES = 4 * 2 ** 20;
+const widenedBytes = (xRows: number): number => (xRows > 32 ? 8 : 4) * 2 ** 20;
 const FEW_ROWS = 2048;
 /** Rows from which on MatMulNBits multiplies in f32. */
 const QUANTIZED_ROWS = 16;
 
 const bytesOf = (tensor: Tensor): number => sizeOf(tensor.shape) * (tensor.dtype === "bool" ? 1 : 4);
+
+/** What a node reads when it runs. */
+const readBy = (node: Node): readonly Tensor[] =>
+  ALIASES.has(node.op.name) && node.op.name !== "after" ? node.inputs.slice(0, 1) : node.inputs;
 
 /** Memory of the graph of these outputs. */
 export function graphMemory(
@@ -63,29 +72,46 @@ export function graphMemory(
   for (const node of nodes) {
     const [first] = node.inputs;
     if (ALIASES.has(node.op.name) && first && !isGiven(first.node)) owner.set(node, ownerOf(first.node));
-    for (const one of new Set(node.inputs.map((input) => ownerOf(input.node))))
+    for (const one of new Set(readBy(node).map((input) => ownerOf(input.node))))
       readers.set(one, (readers.get(one) ?? 0) + 1);
     if (isOutput.has(node)) readers.set(ownerOf(node), Number.POSITIVE_INFINITY);
   }
   const size = new Map<Node, number>();
   const onHeap = (bytes: number): number => (bytes <= HEAP_VALUE_BYTES ? bytes : 0);
-  // Half-typed weights that are not widened in parts: the runtime widens them before anything else, as they wait for nothing.
+  // Half-typed weights that are not widened in parts are widened before the first node that needs them, and stay to the last.
+  const isWidenedFor = (node: Node, { node: weight }: Tensor): boolean =>
+    weight.op.name === "parameter" &&
+    storedAs((weight.attrs as { name: string }).name) === "half" &&
+    !isWidenedInParts(node);
+  const needing = new Map<Node, number>();
   for (const node of nodes)
-    for (const { node: weight, shape } of node.inputs) {
-      const isHalf =
-        weight.op.name === "parameter" && storedAs((weight.attrs as { name: string }).name) === "half";
-      if (isHalf && !isWidenedInParts(node)) size.set(weight, sizeOf(shape) * 4);
-    }
-  const widened = [...size.values()];
-  let live = widened.reduce((total, bytes) => total + bytes, 0);
-  let peak = live;
-  let heapLive = widened.reduce((total, bytes) => total + onHeap(bytes), 0);
-  let heapPeak = heapLive;
+    for (const input of node.inputs)
+      if (isWidenedFor(node, input)) needing.set(input.node, (needing.get(input.node) ?? 0) + 1);
+  let live = 0;
+  let peak = 0;
+  let heapLive = 0;
+  let heapPeak = 0;
+  const widened = new Set<Node>();
+  const widen = ({ node: weight, shape }: Tensor): void => {
+    if (widened.has(weight)) return;
+    widened.add(weight);
+    live += sizeOf(shape) * 4;
+    heapLive += onHeap(sizeOf(shape) * 4);
+  };
+  const letGo = ({ node: weight, shape }: Tensor): void => {
+    const left = needing.get(weight)! - 1;
+    needing.set(weight, left);
+    if (left > 0) return;
+    live -= sizeOf(shape) * 4;
+    heapLive -= onHeap(sizeOf(shape) * 4);
+  };
   let flops = 0;
   for (const node of nodes) {
     flops += node.op.flops(node);
     if (isGiven(node)) continue;
-    const inputs = [...new Set(node.inputs.map((input) => ownerOf(input.node)))];
+    const wide = node.inputs.filter((input) => isWidenedFor(node, input));
+    for (const input of wide) widen(input);
+    const inputs = [...new Set(readBy(node).map((input) => ownerOf(input.node)))];
     if (!owner.has(node)) {
       const own = node.types.reduce((total, type, i) => {
         // Second outputs are statistics of norms, which forward graphs leave out.
@@ -104,6 +130,7 @@ export function graphMemory(
       peak = Math.max(peak, live + beside);
       heapPeak = Math.max(heapPeak, heapLive + onHeap(beside));
     }
+    for (const input of wide) letGo(input);
     for (const one of inputs) {
       const left = (readers.get(one) ?? 0) - 1;
       readers.set(one, left);
@@ -132,8 +159,8 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     // For more than a few rows the kernels widen the whole matrix; for few they quantise the rows.
     if (kind === "quantized") return x.size(-2) > QUANTIZED_ROWS ? whole : bytesOf(x) / 2;
     if (!isWidenedInParts(node)) return 0;
-    // The parts' results stand beside their concatenation; half-typed bytes are cut out of the file before they are widened.
-    return x.size(0) <= FEW_ROWS ? WIDENED_BYTES * 1.5 + out : whole * 1.5;
+    // The parts' results stand beside their concatenation.
+    return x.size(0) <= FEW_ROWS ? widenedBytes(x.size(0)) + out : whole;
   }
   if (name === "conv") return gathered(node);
   if (name === "attention") {
@@ -156,7 +183,7 @@ function isWidenedInParts(node: Node): boolean {
     alpha: number;
   };
   const isPlain = !transposeA && transposeB && alpha === 1 && x.rank === 2 && w.rank === 2;
-  return isPlain && w.node.op.name === "parameter" && bytesOf(w) > WIDENED_BYTES;
+  return isPlain && w.node.op.name === "parameter" && bytesOf(w) > LEAST_BYTES;
 }
 
 /**

@@ -6,8 +6,15 @@ import { createHash } from "node:crypto";
 import { realpath, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { CompileOptions } from "../runtime/index.ts";
-import { inNaming, openWeights, type QuantizationName, writeQuantized } from "../weights/index.ts";
+import { type CompileOptions, integerProductsSaturate } from "../runtime/index.ts";
+import {
+  inNaming,
+  LEVELS_7_BITS,
+  openWeights,
+  QUANTIZATIONS,
+  type QuantizationName,
+  writeQuantized,
+} from "../weights/index.ts";
 import type { Suite } from "./suite.ts";
 import { neededTensors, partNaming } from "./suite-weights.ts";
 
@@ -16,6 +23,10 @@ export type QuantizablePart = "vlm" | "textEncoder" | "vdm";
 
 /** Name of the last layer of the language model. */
 const HEAD = "lm_head.weight";
+
+/** A file of another processor may not do: where integer products saturate, weights of products with 8-bit activations have 7 bits. */
+const has7Bits = async (to: QuantizationName): Promise<boolean> =>
+  QUANTIZATIONS[to].scheme === "rows" && (await integerProductsSaturate());
 
 /**
  * Where a quantised part lies: `$VANS_CACHE` or `~/.cache/vans`, by suite, part, type, and what the original files are (other
@@ -33,7 +44,8 @@ export async function quantizedPath(
     const found = await stat(path);
     hash.update(JSON.stringify([await realpath(path), found.size, found.mtimeMs]));
   }
-  const name = `${part}.${to}.${hash.digest("hex").slice(0, 12)}.safetensors`;
+  const form = (await has7Bits(to)) ? `${to}-7` : to;
+  const name = `${part}.${form}.${hash.digest("hex").slice(0, 12)}.safetensors`;
   return join(cache, "quantized", suite.name, name);
 }
 
@@ -92,6 +104,7 @@ export async function quantizePart(
     // The table that tokens are looked up in stays as it is; its other role, the last layer, gets a matrix of its own.
     ...(part === "vlm" &&
       suite.vlm.config.text.tiesEmbeddings && { alsoAs: { "model.embed_tokens.weight": HEAD } }),
+    ...((await has7Bits(to)) && { levels: LEVELS_7_BITS }),
     ...options,
   });
   return path;

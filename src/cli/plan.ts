@@ -55,7 +55,7 @@ export function planCommand() {
       };
       const plan = await planMemory(suite, asked);
       const fitting = plan.fits === false ? await fittingPlan(suite, asked) : undefined;
-      if (json) console.log(JSON.stringify({ ...plan, ...(fitting && { fitting }) }));
+      if (json) console.log(JSON.stringify({ ...plan, ...refused(plan.fits, fitting) }));
       else console.log([...lines(plan), ...advice(plan, fitting)].join("\n"));
       if (plan.fits === false) process.exitCode = 1;
     });
@@ -90,10 +90,14 @@ async function planTrain(recipe: string, asked: TrainAsked): Promise<void> {
     plan.fits === false && memoryBytes !== undefined
       ? await fittingTraining(recipe, { ...options, memoryBytes })
       : undefined;
-  if (asked.json) console.log(JSON.stringify({ ...plan, ...(fitting && { fitting }) }));
+  if (asked.json) console.log(JSON.stringify({ ...plan, ...refused(plan.fits, fitting) }));
   else console.log(trainingPlanLines(plan, fitting).join("\n"));
   if (plan.fits === false) process.exitCode = 1;
 }
+
+/** Fields of the JSON where a plan does not fit: the code that an answer would be refused with, and what fits instead. */
+const refused = (fits: boolean | undefined, fitting: object | undefined): object =>
+  fits === false ? { code: "VANS_MEMORY_TOO_SMALL", ...(fitting && { fitting }) } : {};
 
 /** `8GB`, `512 MB`, `7.5GiB` or bytes. */
 export function byteSize(text: string): number {
@@ -128,11 +132,11 @@ function advice(plan: MemoryPlan, fitting: MemoryPlan | undefined): string[] {
   if (plan.fits === undefined) return [];
   const there = gigabytes(plan.memoryBytes!);
   if (plan.fits) return [`fits into ${there}`];
-  if (!fitting) return [`does not fit into ${there}, and no setting makes it fit`];
+  if (!fitting) return [`VANS_MEMORY_TOO_SMALL: does not fit into ${there}, and no setting makes it fit`];
   const { frames, height, width } = fitting.settings;
   const weights = Object.values(fitting.quantized)[0];
   return [
-    `does not fit into ${there}; this does (${gigabytes(fitting.peakBytes)}):`,
+    `VANS_MEMORY_TOO_SMALL: does not fit into ${there}; this does (${gigabytes(fitting.peakBytes)}):`,
     `  --frames ${frames} --height ${height} --width ${width}${weights ? ` --weights ${weights}` : ""}`,
   ];
 }

@@ -308,11 +308,12 @@ export function trainingPlanLines(plan: TrainingPlan, fitting?: TrainingPlan): s
   if (plan.fits === undefined) return lines;
   const there = gigabytes(plan.memoryBytes!);
   if (plan.fits) return [...lines, `fits into ${there}`];
-  if (!fitting) return [...lines, `does not fit into ${there}, and no setting makes it fit`];
+  if (!fitting)
+    return [...lines, `VANS_MEMORY_TOO_SMALL: does not fit into ${there}, and no setting makes it fit`];
   const { clip, tokens } = fitting;
   return [
     ...lines,
-    `does not fit into ${there}; this does (${gigabytes(fitting.peakBytes)}):`,
+    `VANS_MEMORY_TOO_SMALL: does not fit into ${there}; this does (${gigabytes(fitting.peakBytes)}):`,
     clip
       ? `  --frames ${clip.frames} --height ${clip.height} --width ${clip.width} (frames, height and width in the recipe's settings)`
       : `  ${tokens} tokens (promptTokens and answerTokens in the recipe's settings)`,

@@ -14,7 +14,15 @@ import type { WeightSource } from "./weight-source.ts";
 /** How weights are quantised. */
 export type QuantizationScheme =
   | { readonly scheme: "blocks"; readonly bits: 4 | 8; readonly blockSize: number }
-  | { readonly scheme: "rows"; readonly bits: 8 };
+  | {
+      readonly scheme: "rows";
+      readonly bits: 8;
+      /** The largest number that a weight becomes: 127, or {@link LEVELS_7_BITS}. Default 127. */
+      readonly levels?: number;
+    };
+
+/** For processors whose integer products saturate (`integerProductsSaturate`): 2 · 255 · 63 still fits 16 bits. */
+export const LEVELS_7_BITS = 63;
 
 /** The schemes by the names that options use. `8-fast` quantises activations a row at a time and needs integer matrix units. */
 export const QUANTIZATIONS = {
@@ -44,7 +52,7 @@ export function quantizeMatrix(
   how: QuantizationScheme,
 ): QuantizedMatrix {
   return how.scheme === "rows"
-    ? byRows(data, rows, width)
+    ? byRows(data, rows, width, how.levels ?? 127)
     : byBlocks(data, rows, width, how.bits, how.blockSize);
 }
 
@@ -95,7 +103,7 @@ function byBlocks(
   return { packed, scales };
 }
 
-function byRows(data: Float32Array, rows: number, width: number): QuantizedMatrix {
+function byRows(data: Float32Array, rows: number, width: number, levels: number): QuantizedMatrix {
   const scales = new Float32Array(rows);
   const inverse = new Float32Array(rows);
   for (let row = 0; row < rows; row++) {
@@ -104,8 +112,8 @@ function byRows(data: Float32Array, rows: number, width: number): QuantizedMatri
       const value = Math.abs(data[i]!);
       if (value > largest) largest = value;
     }
-    scales[row] = largest / 127;
-    inverse[row] = largest > 0 ? 127 / largest : 0;
+    scales[row] = largest / levels;
+    inverse[row] = largest > 0 ? levels / largest : 0;
   }
   const packed = new Int8Array(rows * width);
   // Tiles keep both sides of the transposition in the cache.
@@ -153,6 +161,8 @@ export interface WriteQuantizedOptions {
   readonly isChosen: (name: string, shape: readonly number[]) => boolean;
   /** Further names under which chosen matrices are written, by the name in the source: tied weights. */
   readonly alsoAs?: Readonly<Record<string, string>> | undefined;
+  /** See {@link QuantizationScheme}; for `8bit-fast` alone. */
+  readonly levels?: number | undefined;
   /** Called after each matrix. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -170,7 +180,10 @@ export async function writeQuantized(
   name: QuantizationName,
   options: WriteQuantizedOptions,
 ): Promise<void> {
-  const how: QuantizationScheme = QUANTIZATIONS[name];
+  const how: QuantizationScheme = {
+    ...QUANTIZATIONS[name],
+    ...(options.levels !== undefined && { levels: options.levels }),
+  };
   const chosen = source
     .names()
     .filter(

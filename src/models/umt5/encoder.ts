@@ -45,7 +45,8 @@ function selfAttention(
     return transpose(reshape(y, [batch, length, headCount, headWidth]), [0, 2, 1, 3]);
   };
   const table = params.at("relative_attention_bias").get("weight", [config.bucketCount, headCount]);
-  const bias = reshape(transpose(gather(table, buckets), [2, 0, 1]), [1, headCount, length, length]);
+  // The small table is turned, not what is looked up in it.
+  const bias = reshape(gather(transpose(table, [1, 0]), buckets, 1), [1, headCount, length, length]);
   const y = attention(heads("q"), heads("k"), heads("v"), { mask: add(bias, keyMask), scale: 1 });
   const joined = reshape(transpose(y, [0, 2, 1, 3]), [batch, length, inner]);
   return linear(params.at("o"), joined, { out: config.width, bias: false });

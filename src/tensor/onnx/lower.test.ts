@@ -219,6 +219,28 @@ describe("weights", () => {
     expect(model.nodes[0]).toMatchObject({ type: "Cast", attributes: { to: 1n } });
   });
 
+  it("half types that stay small are cast where they stand first, and cut from the file in parts", () => {
+    const [rows, width, tokens] = [3000, 1024, 64];
+    const bytes = rows * width * 2;
+    const file = { path: "/a/b.safetensors", byteOffset: 100, byteLength: bytes, shape: [rows, width] };
+    const given = {
+      target: "cpu",
+      weights: bind({ ...file, dtype: "bf16" }),
+      keepWeightsSmall: true,
+    } as const;
+    const wide = matmul(exp(input("x", [tokens, width])), parameter("w", [rows, width]), {
+      transposeB: true,
+    });
+    const model = readOnnx(lower({ y: wide }, given).bytes);
+    // Two million elements at once: 2048 rows, then the rest. The runtime starts with the node that stands last.
+    expect(model.nodes.map(({ type }) => type)).toEqual(["Cast", "Cast", "Exp", "Gemm", "Gemm", "Concat"]);
+    const ranges = model.initializers.map(({ dims, external }) => [dims[0], external?.["offset"]]);
+    expect(ranges).toEqual([
+      [2048, "100"],
+      [952, `${100 + 2048 * width * 2}`],
+    ]);
+  });
+
   it("of another shape are refused, naming both shapes", () => {
     const weights = bind(f32([1, 2], [2]));
     expect(() => lower({ y: p }, { target: "cpu", weights })).toThrow(

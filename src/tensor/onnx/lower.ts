@@ -214,6 +214,17 @@ function withoutUnused(
 }
 
 /**
+ * Casts of constants before all other nodes. The runtime walks back from the outputs and, of a node's inputs, comes first to
+ * the one that stands last: so a weight that stands first is widened right before its use. In the order of writing all
+ * weights would be widened before anything else, and stand beside each other.
+ */
+function wideningFirst(nodes: readonly NodeProto[], initializers: readonly InitializerProto[]): NodeProto[] {
+  const constants = new Set(initializers.map(({ name }) => name));
+  const isWidening = ({ type, inputs }: NodeProto): boolean => type === "Cast" && constants.has(inputs[0]!);
+  return [...nodes.filter(isWidening), ...nodes.filter((node) => !isWidening(node))];
+}
+
+/**
  * Lowers the graph of named outputs to ONNX.
  * @throws `VANS_TENSOR_INVALID` where the verifier refuses the graph, `VANS_WEIGHTS_SHAPE_MISMATCH` for wrong weights.
  */
@@ -296,7 +307,7 @@ export function lower(outputs: Readonly<Record<string, Tensor>>, options: LowerO
     renamed,
   );
   const bytes = encodeModel({
-    nodes: written,
+    nodes: wideningFirst(written, emitter.initializers),
     initializers: emitter.initializers,
     inputs: [...inputs].map(([name, type]) => ({ name, ...type })),
     outputs: results,

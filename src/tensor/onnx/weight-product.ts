@@ -48,8 +48,10 @@ export type SmallWeight =
   | QuantizedWeight
   | (FileRange & { readonly dtype: StoredDType; readonly shape: Shape });
 
-/** Elements that are widened at once: 4 MB of f32, which stays in the cache of a core. */
-const WIDENED_ELEMENTS = 2 ** 20;
+/** Weights of fewer elements are widened whole. */
+const LEAST_ELEMENTS = 2 ** 20;
+/** Elements that are widened at once: 4 MB of f32, which stays in the cache of a core, for a few rows; more rows want fewer calls. */
+const widenedElements = (xRows: number): number => (xRows > 32 ? 2 ** 21 : 2 ** 20);
 /** Products with more rows widen the whole weight: their parts would have to be joined, and the product costs more than that. */
 const FEW_ROWS = 2048;
 
@@ -65,7 +67,7 @@ export function weightOfProduct(node: Node, stored: ReadonlyMap<Node, SmallWeigh
   const weight = stored.get(w.node);
   if (!weight || transposeA || !transposeB || alpha !== 1 || x.rank !== 2 || w.rank !== 2) return undefined;
   if (isQuantized(weight)) return weight;
-  return weight.dtype !== "f32" && sizeOf(weight.shape) > WIDENED_ELEMENTS ? weight : undefined;
+  return weight.dtype !== "f32" && sizeOf(weight.shape) > LEAST_ELEMENTS ? weight : undefined;
 }
 
 /** `x · Wᵀ (+ bias)` with the weight as it is stored. */
@@ -88,17 +90,14 @@ function widened(
   xRows: number,
 ): string {
   const [rows, width] = weight.shape as [number, number];
-  const atOnce = xRows > FEW_ROWS ? rows : Math.max(1, Math.floor(WIDENED_ELEMENTS / width));
-  const whole = emit.range(weight.dtype, [rows, width], weight);
-  // Widening depends on no input, so the runtime would do it for all weights before anything else. A zero that is made
-  // from the shape of x makes it wait for x.
-  const firstSize = emit.node("Shape", [x], { start: { int: 0 }, end: { int: 1 } })[0]!;
-  const zero = emit.node("Mul", [firstSize, emit.ints([0])])[0]!;
+  const atOnce = xRows > FEW_ROWS ? rows : Math.max(1, Math.floor(widenedElements(xRows) / width));
+  const rowBytes = weight.byteLength / rows;
   const parts: string[] = [];
   for (let start = 0; start < rows; start += atOnce) {
-    const from = emit.node("Add", [zero, emit.ints([start])])[0]!;
-    const end = emit.ints([Math.min(start + atOnce, rows)]);
-    const part = emit.node("Slice", [whole, from, end, emit.ints([0])])[0]!;
+    const count = Math.min(atOnce, rows - start);
+    const { path, byteOffset } = weight;
+    const range = { path, byteOffset: byteOffset + start * rowBytes, byteLength: count * rowBytes };
+    const part = emit.range(weight.dtype, [count, width], range);
     const wide = emit.node("Cast", [part], { to: { int: 1 } })[0]!;
     parts.push(emit.node("Gemm", [x, wide], { transB: { int: 1 } })[0]!);
   }

@@ -47,7 +47,7 @@ const IN_PLACE = new Set(["add", "sub", "mul", "div", "maximum", "neg"]);
 const FLAT_SCORE_ELEMENTS = 4_000_000;
 const LEAST_BYTES = 4 * 2 ** 20;
 const widenedBytes = (xRows: number): number => (xRows > 32 ? 8 : 4) * 2 ** 20;
-const FEW_ROWS = 2048;
+const FEW_ROWS = 1024;
 /** Rows from which on MatMulNBits multiplies in f32. */
 const QUANTIZED_ROWS = 16;
 

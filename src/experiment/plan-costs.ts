@@ -3,11 +3,12 @@
  * @module
  */
 import { join } from "node:path";
-import { loadSuite } from "../answer/index.ts";
+import { loadSuite, type Suite } from "../answer/index.ts";
+import type { Recipe } from "../train/index.ts";
 import type { Experiment } from "./experiment-file.ts";
 import type { Plan, PlannedRun, PlannedTraining } from "./plan.ts";
 import { type RunState, readRunState } from "./run-state.ts";
-import { StepCosts } from "./step-cost.ts";
+import { StepCosts, type Yardstick } from "./step-cost.ts";
 import { startingFrom } from "./task-results.ts";
 
 /** What a training takes. */
@@ -56,6 +57,7 @@ export async function estimateRuns(
   const sampleSecs =
     evaluated.length === 0 ? null : evaluated.reduce((sum, secs) => sum + secs, 0) / evaluated.length;
   const trainingHours = new Map<string, number | null>();
+  const yardsticks = yardsticksOf(plan, base, folder);
   const out: EstimatedRun[] = [];
   for (const run of plan) {
     const state = states.get(run.id)!;
@@ -63,11 +65,7 @@ export async function estimateRuns(
     for (const training of run.trainings) {
       if (measure && !costs.of(training.recipe)) {
         onMeasure?.(training.recipe.name);
-        const recipe =
-          training.from === "recipe"
-            ? training.recipe
-            : await startingFrom(training.recipe, {}, { suite: base, folder });
-        await costs.measure(recipe, signal);
+        await costs.measure(await started(training, base, folder), { signal, yardsticks });
       }
       trainings.push(estimate(training, { state, costs, trainingHours }));
     }
@@ -92,6 +90,16 @@ export async function estimateRuns(
   }
   return out;
 }
+
+/** A training as it would be run on the base suite. */
+const started = async ({ from, recipe }: PlannedTraining, suite: Suite, folder: string): Promise<Recipe> =>
+  from === "recipe" ? recipe : startingFrom(recipe, {}, { suite, folder });
+
+/** All trainings of a plan, to compare machines by. */
+export const yardsticksOf = (plan: Plan, base: Suite, folder: string): Yardstick[] =>
+  plan.flatMap(({ trainings }) =>
+    trainings.map((one) => ({ recipe: one.recipe, start: () => started(one, base, folder) })),
+  );
 
 interface EstimateContext {
   readonly state: RunState;

@@ -12,6 +12,7 @@ import { makeWorldDataset, readManifest } from "../data/index.ts";
 import { worldVersion } from "../world/index.ts";
 import type { Experiment } from "./experiment-file.ts";
 import { chosenRuns, type PlannedRun, planExperiment } from "./plan.ts";
+import { yardsticksOf } from "./plan-costs.ts";
 import { recordPlan } from "./recorded-plans.ts";
 import { type ExperimentReportFiles, writeExperimentReport } from "./report-files.ts";
 import { DATA_FOLDER, evaluateRun, isTrained, type RunContext, type RunEvent, trainRun } from "./run-row.ts";
@@ -75,7 +76,8 @@ export async function* runExperiment(
   const chosen = chosenRuns(plan, experiment, options.only);
   const base = await loadSuite(experiment.baseSuite);
   const costs = await StepCosts.open(folder);
-  const context: RunContext = { experiment, folder, base, costs, signal };
+  const yardsticks = yardsticksOf(plan, base, folder);
+  const context: RunContext = { experiment, folder, base, costs, yardsticks, signal };
   await recordPlan(experiment, plan, folder);
   const evaluates = until !== "train";
   if (evaluates) yield* evaluationData(experiment, folder, signal);

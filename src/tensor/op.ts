@@ -35,6 +35,8 @@ export interface OnnxEmitter {
     attributes?: Readonly<Record<string, OnnxAttribute>>,
     options?: { readonly domain?: string; readonly outputCount?: number },
   ): string[];
+  /** The value before a transpose by `perm` that wrote this one, or undefined where something else did. */
+  beforeTranspose(name: string, perm: readonly number[]): string | undefined;
   /** The value of a tensor that was lowered before, for lowerings that see through their inputs. */
   nameOf(tensor: Tensor): string;
   /** A constant of 64-bit integers (shapes, axes, starts …). */

@@ -78,6 +78,11 @@ class Emitter implements RangeEmitter {
   readonly initializers: InitializerProto[] = [];
   private readonly known = new Map<string, string[]>();
   private readonly constants = new Map<string, string>();
+  /** What transposes read, and by which axes, by what they write. */
+  private readonly transposed = new Map<
+    string,
+    { readonly from: string; readonly perm: readonly number[] }
+  >();
   private count = 0;
 
   readonly target: Target;
@@ -118,6 +123,12 @@ class Emitter implements RangeEmitter {
     attributes: Readonly<Record<string, OnnxAttribute>> = {},
     options: { readonly domain?: string; readonly outputCount?: number } = {},
   ): string[] {
+    const perm = type === "Transpose" ? permOf(attributes) : undefined;
+    if (perm) {
+      // Back to what it was: heads are moved to the front and back by lowerings that do not know of each other.
+      const before = this.beforeTranspose(inputs[0]!, inverse(perm));
+      if (before !== undefined) return [before];
+    }
     const domain = options.domain ?? "";
     const outputCount = options.outputCount ?? 1;
     const key = JSON.stringify([
@@ -132,7 +143,13 @@ class Emitter implements RangeEmitter {
     const outputs = Array.from({ length: outputCount }, () => `%${this.count++}`);
     this.nodes.push({ type, domain, inputs, outputs, attributes });
     this.known.set(key, outputs);
+    if (perm) this.transposed.set(outputs[0]!, { from: inputs[0]!, perm });
     return outputs;
+  }
+
+  beforeTranspose(name: string, perm: readonly number[]): string | undefined {
+    const made = this.transposed.get(name);
+    return made && made.perm.join() === perm.join() ? made.from : undefined;
   }
 
   ints(values: readonly number[], shape: Shape = [values.length]): string {
@@ -155,6 +172,12 @@ class Emitter implements RangeEmitter {
     return name;
   }
 }
+
+function permOf({ perm }: Readonly<Record<string, OnnxAttribute>>): readonly number[] | undefined {
+  return perm && "ints" in perm ? perm.ints : undefined;
+}
+
+const inverse = (perm: readonly number[]): number[] => perm.map((_, axis) => perm.indexOf(axis));
 
 function bytesOf(array: NdArray): Uint8Array {
   return new Uint8Array(array.data.buffer, array.data.byteOffset, array.data.byteLength);

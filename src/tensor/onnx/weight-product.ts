@@ -53,7 +53,7 @@ const LEAST_ELEMENTS = 2 ** 20;
 /** Elements that are widened at once: 4 MB of f32, which stays in the cache of a core, for a few rows; more rows want fewer calls. */
 const widenedElements = (xRows: number): number => (xRows > 32 ? 2 ** 21 : 2 ** 20);
 /** Products with more rows widen the whole weight: their parts would have to be joined, and the product costs more than that. */
-const FEW_ROWS = 2048;
+const FEW_ROWS = 1024;
 
 /** The stored weight that a product has on its right, if it is `x · Wᵀ` with two axes on both sides. */
 export function weightOfProduct(node: Node, stored: ReadonlyMap<Node, SmallWeight>): SmallWeight | undefined {

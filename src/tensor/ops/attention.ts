@@ -3,7 +3,7 @@
  * @module
  */
 import { apply, type Tensor } from "../graph.ts";
-import { defineOp } from "../op.ts";
+import { defineOp, type OnnxAttribute } from "../op.ts";
 import { broadcastIndices, broadcastShapes, requireFloat, shapeError } from "../shape.ts";
 import { formatShape, sameShape, sizeOf } from "../types.ts";
 
@@ -65,7 +65,7 @@ const attentionOp = defineOp<AttentionAttrs>({
     const isPlain =
       q.rank === 4 && k.rank === 4 && !mask && q.size(1) === k.size(1) && q.size(0) === k.size(0);
     if (!emit.forTraining && isPlain && emit.target === "cpu" && scoreElements > FLAT_SCORE_ELEMENTS) {
-      const [batch, heads, queries, width] = q.shape as [number, number, number, number];
+      const [batch, heads, queries] = q.shape as [number, number, number, number];
       const flatten = (name: string, tensor: Tensor): string => {
         const swapped = emit.node("Transpose", [name], { perm: { ints: [0, 2, 1, 3] } })[0]!;
         return emit.node("Reshape", [swapped, emit.ints([batch, tensor.size(2), heads * tensor.size(3)])], {
@@ -78,7 +78,6 @@ const attentionOp = defineOp<AttentionAttrs>({
         { num_heads: { int: heads }, scale: { float: node.attrs.scale } },
         { domain: "com.microsoft" },
       )[0]!;
-      void width;
       const unflat = emit.node("Reshape", [flat, emit.ints([batch, queries, heads, v.size(3)])], {
         allowzero: { int: 1 },
       })[0]!;
@@ -196,18 +195,31 @@ const ropeOp = defineOp<RopeAttrs>({
     undefined,
   ],
   lower: (emit, [x, cos, sin], node) => {
-    const [batch, , length, width] = node.inputs[0]!.shape as [number, number, number, number];
+    const [batch, heads, length, width] = node.inputs[0]!.shape as [number, number, number, number];
     const tables = node.inputs[1]!.size(0);
     const half = width / 2;
     const rows = (name: string): string =>
       emit.node("Reshape", [name, emit.ints([tables * length, half])], { allowzero: { int: 1 } })[0]!;
     const positions = Array.from({ length: batch * length }, (_, i) => (tables === 1 ? i % length : i));
-    return emit.node(
-      "RotaryEmbedding",
-      [x!, emit.ints(positions, [batch, length]), rows(cos!), rows(sin!)],
-      { interleaved: { int: node.attrs.interleaved ? 1 : 0 } },
-      { domain: "com.microsoft" },
-    );
+    const rotate = (name: string, attributes: Readonly<Record<string, OnnxAttribute>> = {}): string =>
+      emit.node(
+        "RotaryEmbedding",
+        [name, emit.ints(positions, [batch, length]), rows(cos!), rows(sin!)],
+        { interleaved: { int: node.attrs.interleaved ? 1 : 0 }, ...attributes },
+        { domain: "com.microsoft" },
+      )[0]!;
+    // Heads that were moved to the front only now are rotated where they lay, so that moving them back costs nothing.
+    const headsLast = [0, 2, 1, 3];
+    const before =
+      emit.target === "cpu" && !emit.forTraining ? emit.beforeTranspose(x!, headsLast) : undefined;
+    if (before === undefined) return [rotate(x!)];
+    const reshaped = (name: string, shape: readonly number[]): string =>
+      emit.node("Reshape", [name, emit.ints(shape)], { allowzero: { int: 1 } })[0]!;
+    const flat = reshaped(before, [batch, length, heads * width]);
+    const rotated = rotate(flat, { num_heads: { int: heads } });
+    return emit.node("Transpose", [reshaped(rotated, [batch, length, heads, width])], {
+      perm: { ints: headsLast },
+    });
   },
   evaluate: ([x, cos, sin], node) => {
     const [batch, heads, length, width] = x!.shape as [number, number, number, number];

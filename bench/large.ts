@@ -204,7 +204,6 @@ if (values.stage === "text-encoder") {
   secs.sort((a, b) => a - b);
   result["blockSecs"] = {
     best: round(secs[0]!),
-    median: round(secs[Math.floor(secs.length / 2)]!),
     count: secs.length,
   };
   // The last block draws the noisy tokens alone; most blocks have all of them, so the median is a whole one's.

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Node, reachableNodes, sizeOf, type Tensor } from "../tensor/index.ts";
+import { isWidenedInParts, widenedElements } from "../tensor/onnx/weight-product.ts";
 
 /** How a weight is stored, as far as memory goes. */
 export type StoredAs = "f32" | "half" | "quantized";
@@ -36,18 +37,13 @@ export const heldBytes = ({
 }: Pick<GraphMemory, "peakBytes" | "heapPeakBytes">): number =>
   peakBytes + Math.min(HEAP_KEPT_BYTES, heapPeakBytes);
 
-/**
- * Nodes whose output is their first input: under another shape, or with a gradient of its own (`models/wan/own-gradient.ts`), for
- * which alone the other inputs are there.
- */
-const ALIASES = new Set(["reshape", "after", "normSilu", "narrowCausalConv", "frameConv"]);
+/** True where the output is the first input, if under another shape. */
+const isAlias = ({ op }: Node): boolean =>
+  op.passesThrough === true || ["reshape", "after"].includes(op.name);
 /** Nodes that may write over an input that nobody reads later. */
 const IN_PLACE = new Set(["add", "sub", "mul", "div", "maximum", "neg"]);
-/** As in the lowering of attention and of products with half-typed weights. */
+/** As in the lowering of attention. */
 const FLAT_SCORE_ELEMENTS = 4_000_000;
-const LEAST_BYTES = 4 * 2 ** 20;
-const widenedBytes = (xRows: number): number => (xRows > 32 ? 8 : 4) * 2 ** 20;
-const FEW_ROWS = 1024;
 /** Rows from which on MatMulNBits multiplies in f32. */
 const QUANTIZED_ROWS = 16;
 
@@ -55,7 +51,7 @@ const bytesOf = (tensor: Tensor): number => sizeOf(tensor.shape) * (tensor.dtype
 
 /** What a node reads when it runs. */
 const readBy = (node: Node): readonly Tensor[] =>
-  ALIASES.has(node.op.name) && node.op.name !== "after" ? node.inputs.slice(0, 1) : node.inputs;
+  node.op.passesThrough ? node.inputs.slice(0, 1) : node.inputs;
 
 /** Memory of the graph of these outputs. */
 export function graphMemory(
@@ -71,7 +67,7 @@ export function graphMemory(
   const isGiven = (node: Node): boolean => ["input", "parameter", "constant"].includes(node.op.name);
   for (const node of nodes) {
     const [first] = node.inputs;
-    if (ALIASES.has(node.op.name) && first && !isGiven(first.node)) owner.set(node, ownerOf(first.node));
+    if (isAlias(node) && first && !isGiven(first.node)) owner.set(node, ownerOf(first.node));
     for (const one of new Set(readBy(node).map((input) => ownerOf(input.node))))
       readers.set(one, (readers.get(one) ?? 0) + 1);
     if (isOutput.has(node)) readers.set(ownerOf(node), Number.POSITIVE_INFINITY);
@@ -160,7 +156,8 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     if (kind === "quantized") return x.size(-2) > QUANTIZED_ROWS ? whole : bytesOf(x) / 2;
     if (!isWidenedInParts(node)) return 0;
     // The parts' results stand beside their concatenation.
-    return x.size(0) <= FEW_ROWS ? widenedBytes(x.size(0)) + out : whole;
+    const atOnce = widenedElements(x.size(0)) * 4;
+    return Number.isFinite(atOnce) ? atOnce + out : whole;
   }
   if (name === "conv") return gathered(node);
   if (name === "attention") {
@@ -171,19 +168,6 @@ function workspace(node: Node, storedAs: (name: string) => StoredAs): number {
     return 2 * scores * 4;
   }
   return 0;
-}
-
-/** As `weightOfProduct` of the lowering decides: x · Wᵀ over a weight that is worth it. Others get the whole weight in f32. */
-function isWidenedInParts(node: Node): boolean {
-  if (node.op.name !== "matmul") return false;
-  const [x, w] = node.inputs as [Tensor, Tensor];
-  const { transposeA, transposeB, alpha } = node.attrs as {
-    transposeA: boolean;
-    transposeB: boolean;
-    alpha: number;
-  };
-  const isPlain = !transposeA && transposeB && alpha === 1 && x.rank === 2 && w.rank === 2;
-  return isPlain && w.node.op.name === "parameter" && bytesOf(w) > LEAST_BYTES;
 }
 
 /**
@@ -201,5 +185,5 @@ function gathered(node: Node): number {
 /** The parameter behind a weight, through reshapes. */
 function storedWeight(node: Node): string | undefined {
   if (node.op.name === "parameter") return (node.attrs as { name: string }).name;
-  return ALIASES.has(node.op.name) ? storedWeight(node.inputs[0]!.node) : undefined;
+  return isAlias(node) ? storedWeight(node.inputs[0]!.node) : undefined;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=1048576 node
 /**
- * The command line.
+ * The command line. The first line makes the C library give back what is freed (`HEAP_VALUE_BYTES` in answer/graph-memory.ts).
  * @module
  */
 import { watchOutput } from "./closed-output.ts";

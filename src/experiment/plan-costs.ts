@@ -46,8 +46,8 @@ export async function estimateRuns(
   folder: string,
   { measure = false, onMeasure, signal }: EstimateOptions = {},
 ): Promise<EstimatedRun[]> {
-  const costs = await StepCosts.open(folder);
   const base = await loadSuite(experiment.baseSuite);
+  const costs = await StepCosts.open(folder, yardsticksOf(plan, base, folder));
   const states = new Map<string, RunState>();
   for (const { id } of plan) states.set(id, await readRunState(join(folder, id), id));
   const evaluated = plan.flatMap(({ id, evaluation }) => {
@@ -57,7 +57,6 @@ export async function estimateRuns(
   const sampleSecs =
     evaluated.length === 0 ? null : evaluated.reduce((sum, secs) => sum + secs, 0) / evaluated.length;
   const trainingHours = new Map<string, number | null>();
-  const yardsticks = yardsticksOf(plan, base, folder);
   const out: EstimatedRun[] = [];
   for (const run of plan) {
     const state = states.get(run.id)!;
@@ -65,7 +64,7 @@ export async function estimateRuns(
     for (const training of run.trainings) {
       if (measure && !costs.of(training.recipe)) {
         onMeasure?.(training.recipe.name);
-        await costs.measure(await started(training, base, folder), { signal, yardsticks });
+        await costs.measure(await started(training, base, folder), signal);
       }
       trainings.push(estimate(training, { state, costs, trainingHours }));
     }

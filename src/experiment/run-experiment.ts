@@ -75,9 +75,8 @@ export async function* runExperiment(
   const plan = await planExperiment(experiment);
   const chosen = chosenRuns(plan, experiment, options.only);
   const base = await loadSuite(experiment.baseSuite);
-  const costs = await StepCosts.open(folder);
-  const yardsticks = yardsticksOf(plan, base, folder);
-  const context: RunContext = { experiment, folder, base, costs, yardsticks, signal };
+  const costs = await StepCosts.open(folder, yardsticksOf(plan, base, folder));
+  const context: RunContext = { experiment, folder, base, costs, signal };
   await recordPlan(experiment, plan, folder);
   const evaluates = until !== "train";
   if (evaluates) yield* evaluationData(experiment, folder, signal);

@@ -14,7 +14,7 @@ import { type FieldChange, fieldChanges } from "./merge-recipe.ts";
 import type { PlannedRun, PlannedTraining } from "./plan.ts";
 import { CostMeter, type RunState, readRunState, type TrainingState, writeRunState } from "./run-state.ts";
 import { shareCache } from "./shared-cache.ts";
-import type { StepCosts, Yardstick } from "./step-cost.ts";
+import type { StepCosts } from "./step-cost.ts";
 import { writeTrainedSuite } from "./suite-folder.ts";
 import { type PartResults, resultsOf, startingFrom, type TrainedPart } from "./task-results.ts";
 
@@ -38,7 +38,6 @@ export interface RunContext {
   readonly folder: string;
   readonly base: Suite;
   readonly costs: StepCosts;
-  readonly yardsticks: readonly Yardstick[];
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -152,9 +151,9 @@ async function* trainOne(
 async function stepsWithin(
   budget: NonNullable<PlannedTraining["budget"]>,
   recipe: Recipe,
-  { folder, costs, yardsticks, signal }: RunContext,
+  { folder, costs, signal }: RunContext,
 ): Promise<number> {
-  const cost = await costs.measure(recipe, { signal, yardsticks });
+  const cost = await costs.measure(recipe, signal);
   const secs =
     "coreHours" in budget
       ? budget.coreHours * 3600

@@ -25,7 +25,7 @@ it("what is measured on a second machine is told in seconds of the first", async
     };
     await writeFile(join(folder, "step-costs.json"), JSON.stringify({ [costKey(known)]: cost }));
     const yardstick: Yardstick = { recipe: known, start: async () => known };
-    const found = await (await StepCosts.open(folder)).measure(unknown, { yardsticks: [yardstick] });
+    const found = await (await StepCosts.open(folder, [yardstick])).measure(unknown);
     // Half of the samples take between a quarter and all of the time.
     expect(found.cpuSecs).toBeGreaterThan(250);
     expect(found.cpuSecs).toBeLessThan(1200);

@@ -71,14 +71,17 @@ async function readCosts(folder: string): Promise<Record<string, StepCost>> {
 export class StepCosts {
   readonly #folder: string;
   readonly #known: Record<string, StepCost>;
+  readonly #yardsticks: readonly Yardstick[];
 
-  private constructor(folder: string, known: Record<string, StepCost>) {
+  private constructor(folder: string, known: Record<string, StepCost>, yardsticks: readonly Yardstick[]) {
     this.#folder = folder;
     this.#known = known;
+    this.#yardsticks = yardsticks;
   }
 
-  static async open(folder: string): Promise<StepCosts> {
-    return new StepCosts(folder, await readCosts(folder));
+  /** @param yardsticks recipes; one whose cost was measured on another machine tells how fast this one is */
+  static async open(folder: string, yardsticks: readonly Yardstick[] = []): Promise<StepCosts> {
+    return new StepCosts(folder, await readCosts(folder), yardsticks);
   }
 
   /** The cost of a step, if it is known. */
@@ -90,16 +93,9 @@ export class StepCosts {
    * The cost of a step; measured by some steps of a training of its own where it is not known. Of several processes one
    * measures and the others wait for what it finds.
    *
-   * @param yardsticks other recipes; one whose cost was measured on another machine tells how fast this one is
    * @throws what training throws; `VANS_RUN_ABORTED`
    */
-  async measure(
-    recipe: Recipe,
-    {
-      signal,
-      yardsticks = [],
-    }: { readonly signal?: AbortSignal | undefined; readonly yardsticks?: readonly Yardstick[] } = {},
-  ): Promise<StepCost> {
+  async measure(recipe: Recipe, signal?: AbortSignal): Promise<StepCost> {
     const key = costKey(recipe);
     for (;;) {
       const before = this.of(recipe);
@@ -107,7 +103,7 @@ export class StepCosts {
       const lock = await takeLock(join(this.#folder, "locks"), `cost-${key}`);
       try {
         Object.assign(this.#known, await readCosts(this.#folder));
-        if (lock && !this.of(recipe)) await this.#add(recipe, yardsticks, signal);
+        if (lock && !this.of(recipe)) await this.#add(recipe, signal);
       } finally {
         await lock?.release();
       }
@@ -117,13 +113,9 @@ export class StepCosts {
   }
 
   /** Measures a recipe, and a known one first where that was measured elsewhere. */
-  async #add(
-    recipe: Recipe,
-    yardsticks: readonly Yardstick[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async #add(recipe: Recipe, signal: AbortSignal | undefined): Promise<void> {
     const here = await thisMachine();
-    const elsewhere = yardsticks.filter((one) => {
+    const elsewhere = this.#yardsticks.filter((one) => {
       const known = this.of(one.recipe);
       return known !== undefined && known.machine !== here;
     });

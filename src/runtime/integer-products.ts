@@ -2,6 +2,7 @@
  * Whether the runtime's products of 8-bit activations with 8-bit weights are exact on this processor.
  * @module
  */
+import { IR_VERSION, OPSETS } from "../tensor/onnx/lower.ts";
 import { encodeModel } from "../tensor/onnx/protobuf.ts";
 import { createSession, toDevice } from "./ort.ts";
 
@@ -51,11 +52,8 @@ async function probe(): Promise<boolean> {
     ],
     inputs: [{ name: "x", dtype: "f32", shape: [1, width] }],
     outputs: [{ name: "y", dtype: "f32", shape: [1, columns] }],
-    opsets: [
-      { domain: "", version: 21 },
-      { domain: "com.microsoft", version: 1 },
-    ],
-    irVersion: 10,
+    opsets: OPSETS,
+    irVersion: IR_VERSION,
   });
   const session = await createSession(bytes, { provider: "cpu", threads: 1 });
   // Ones are the largest byte, 255, beside the largest weight, 127: two products are 64,770, and 16 bits end at 32,767.

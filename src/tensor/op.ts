@@ -59,6 +59,8 @@ export interface OpDefinition<A> {
   lower(emit: OnnxEmitter, inputs: readonly string[], node: Node<A>): string[];
   /** Plain evaluation, slow and obvious. */
   evaluate(inputs: readonly Value[], node: Node<A>): Value[];
+  /** The output is the first input itself; what else it reads is there for the gradient alone. */
+  readonly passesThrough?: boolean;
   /** Floating-point operations of one evaluation (a multiply-add counts as 2). */
   flops(node: Node<A>): number;
 }

@@ -24,7 +24,7 @@ export type QuantizationScheme =
 /** For processors whose integer products saturate (`integerProductsSaturate`): 2 · 255 · 63 still fits 16 bits. */
 export const LEVELS_7_BITS = 63;
 
-/** The schemes by the names that options use. `8-fast` quantises activations a row at a time and needs integer matrix units. */
+/** The schemes by the names that options use. `8bit-fast` quantises activations a row at a time. */
 export const QUANTIZATIONS = {
   "4bit": { scheme: "blocks", bits: 4, blockSize: 32 },
   "8bit": { scheme: "blocks", bits: 8, blockSize: 64 },

@@ -66,11 +66,11 @@ export interface LoweredGraph {
 }
 
 // Opset 21 has every op we write and is what all providers of the runtime register kernels for.
-const OPSETS = [
+export const OPSETS = [
   { domain: "", version: 21 },
   { domain: "com.microsoft", version: 1 },
 ];
-const IR_VERSION = 10;
+export const IR_VERSION = 10;
 
 /** Values are named `%n` and constants `#n`, which no weight or input is called. */
 class Emitter implements RangeEmitter {

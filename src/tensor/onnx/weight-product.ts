@@ -4,7 +4,7 @@
  * @module
  */
 import { VansError } from "../../base/errors.ts";
-import type { Node, Tensor } from "../graph.ts";
+import type { Node } from "../graph.ts";
 import type { OnnxEmitter } from "../op.ts";
 import { formatShape, type Shape, type StoredDType, sizeOf } from "../types.ts";
 
@@ -50,24 +50,42 @@ export type SmallWeight =
 
 /** Weights of fewer elements are widened whole. */
 const LEAST_ELEMENTS = 2 ** 20;
-/** Elements that are widened at once: 4 MB of f32, which stays in the cache of a core, for a few rows; more rows want fewer calls. */
-const widenedElements = (xRows: number): number => (xRows > 32 ? 2 ** 21 : 2 ** 20);
 /** Products with more rows widen the whole weight: their parts would have to be joined, and the product costs more than that. */
 const FEW_ROWS = 1024;
 
-/** The stored weight that a product has on its right, if it is `x · Wᵀ` with two axes on both sides. */
-export function weightOfProduct(node: Node, stored: ReadonlyMap<Node, SmallWeight>): SmallWeight | undefined {
-  if (node.op.name !== "matmul") return undefined;
-  const { transposeA, transposeB, alpha } = node.attrs as {
+/**
+ * Elements of a half-typed weight that a product with so many rows widens at once: 4 MB of f32, which stays in the cache of a core,
+ * for a few rows; more rows want fewer calls; very many all in one.
+ */
+export function widenedElements(xRows: number): number {
+  if (xRows > FEW_ROWS) return Number.POSITIVE_INFINITY;
+  return xRows > 32 ? 2 ** 21 : 2 ** 20;
+}
+
+/** True for `x · Wᵀ` with two axes on both sides. */
+function isPlainProduct({ op, attrs, inputs }: Node): boolean {
+  if (op.name !== "matmul") return false;
+  const { transposeA, transposeB, alpha } = attrs as {
     transposeA: boolean;
     transposeB: boolean;
     alpha: number;
   };
-  const [x, w] = node.inputs as [Tensor, Tensor];
-  const weight = stored.get(w.node);
-  if (!weight || transposeA || !transposeB || alpha !== 1 || x.rank !== 2 || w.rank !== 2) return undefined;
-  if (isQuantized(weight)) return weight;
-  return weight.dtype !== "f32" && sizeOf(weight.shape) > LEAST_ELEMENTS ? weight : undefined;
+  return !transposeA && transposeB && alpha === 1 && inputs.slice(0, 2).every(({ rank }) => rank === 2);
+}
+
+/** True for a product whose weight, a parameter, is widened in parts if its type is a half one. */
+export function isWidenedInParts(node: Node): boolean {
+  if (!isPlainProduct(node)) return false;
+  const w = node.inputs[1]!;
+  return w.node.op.name === "parameter" && sizeOf(w.shape) > LEAST_ELEMENTS;
+}
+
+/** The stored weight that a product has on its right, if it is multiplied in the form in which it is stored. */
+export function weightOfProduct(node: Node, stored: ReadonlyMap<Node, SmallWeight>): SmallWeight | undefined {
+  if (!isPlainProduct(node)) return undefined;
+  const weight = stored.get(node.inputs[1]!.node);
+  if (!weight || isQuantized(weight)) return weight;
+  return weight.dtype !== "f32" && isWidenedInParts(node) ? weight : undefined;
 }
 
 /** `x · Wᵀ (+ bias)` with the weight as it is stored. */
@@ -90,7 +108,7 @@ function widened(
   xRows: number,
 ): string {
   const [rows, width] = weight.shape as [number, number];
-  const atOnce = xRows > FEW_ROWS ? rows : Math.max(1, Math.floor(widenedElements(xRows) / width));
+  const atOnce = Math.min(rows, Math.max(1, Math.floor(widenedElements(xRows) / width)));
   const rowBytes = weight.byteLength / rows;
   const parts: string[] = [];
   for (let start = 0; start < rows; start += atOnce) {

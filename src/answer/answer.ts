@@ -3,7 +3,8 @@
  * @module
  */
 import type { AnswerEvent, AnswerReport } from "./answer-event.ts";
-import { type Answerer, type AnswererOptions, type AnswerRequest, openAnswerer } from "./answerer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
+import { type Answerer, type AnswererOptions, openAnswerer } from "./answerer.ts";
 import type { Suite } from "./suite.ts";
 
 /** A question, and what is to answer it. */

@@ -9,7 +9,8 @@ import { liveSessions } from "../runtime/index.ts";
 import { sampleForSeed } from "../world/index.ts";
 import { answer, finalReport } from "./answer.ts";
 import type { AnswerEvent, AnswerReport } from "./answer-event.ts";
-import { type Answerer, type AnswerRequest, openAnswerer } from "./answerer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
+import { type Answerer, openAnswerer } from "./answerer.ts";
 import { measureDomain } from "./domain.ts";
 import { SCRIPT, writeRandomSuite } from "./testing/random-suite.ts";
 

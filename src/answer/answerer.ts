@@ -4,36 +4,32 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
-import { VansError } from "../base/errors.ts";
 import { fold, type Key, keyFromSeed } from "../base/keys.ts";
 import type { Clip } from "../media/clip.ts";
 import type { Provider } from "../runtime/index.ts";
-import {
-  ANSWER_STAGES,
-  type AnswerEvent,
-  type AnsweredSample,
-  type AnswerReport,
-  type AnswerStage,
-  type AnswerTimings,
-  type AnswerWarning,
-  type UsedSettings,
+import type {
+  AnswerEvent,
+  AnsweredSample,
+  AnswerReport,
+  AnswerWarning,
+  UsedSettings,
 } from "./answer-event.ts";
+import { type AnswerRequest, settingsFor } from "./answer-request.ts";
 import { captionOf, type WrittenAnswer } from "./caption-of.ts";
 import { chooseDevice, type DeviceChoice } from "./devices.ts";
 import { type DomainReason, domainReasons, reconstructionReason } from "./domain.ts";
-import { type InputFrames, readInputFrames } from "./input-frames.ts";
-import { LanguageModel, type Sight } from "./language-model.ts";
-import { fitLatentPreview, type LatentPreview } from "./latent-preview.ts";
-import { availableBytes } from "./peak-memory.ts";
-import { planMemory } from "./plan.ts";
+import { readInputFrames } from "./input-frames.ts";
+import { inputReport, inputWarnings } from "./input-report.ts";
+import { clipKey, type KnownClip } from "./known-clip.ts";
+import { LanguageModel } from "./language-model.ts";
+import { fitLatentPreview } from "./latent-preview.ts";
 import { type QuantizedParts, quantizedFiles } from "./quantized-parts.ts";
 import { checkedQuestion } from "./question.ts";
+import { requireMemory } from "./require-memory.ts";
+import { StageClock } from "./stage-clock.ts";
 import { loadSuite, type Suite, weightBytes } from "./suite.ts";
 import { type SuiteHashes, suiteHashes } from "./suite-hashes.ts";
-import type { AnswerSettings } from "./suite-manifest.ts";
 import { TextEncoder } from "./text-encoder.ts";
 import { answerVersions } from "./versions.ts";
 import { type ClipLatents, VideoModel } from "./video-model.ts";
@@ -54,36 +50,6 @@ export interface AnswererOptions {
   readonly memoryBytes?: number;
   /** Threads inside one op; default one a core. */
   readonly threads?: number;
-}
-
-/** One question. Everything but clip and question has the suite's default. */
-export interface AnswerRequest {
-  /** Path of a video or picture, or frames. */
-  readonly clip: string | Clip;
-  readonly question: string;
-  readonly seed?: number | undefined;
-  readonly steps?: number | undefined;
-  readonly guidanceScale?: number | undefined;
-  /** Of the language model; 0 takes the likeliest token. */
-  readonly temperature?: number | undefined;
-  /** How many futures; default 1. */
-  readonly samples?: number | undefined;
-  /** Number of the first future; default 0. Future k is the same whether it is drawn alone or among others. */
-  readonly firstSample?: number | undefined;
-  /** `linear` adds small pictures to the steps; default `none`. */
-  readonly preview?: "none" | "linear" | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What is known of a clip. */
-interface KnownClip {
-  readonly input: InputFrames;
-  readonly domainReasons: readonly DomainReason[];
-  sight?: Sight;
-  latents?: ClipLatents;
-  preview?: LatentPreview;
-  /** Judged once; null where there is nothing to say. */
-  reconstruction?: DomainReason | null;
 }
 
 /** How much memory an answerer may hold on to. */
@@ -118,27 +84,6 @@ export async function openAnswerer(
   ]);
   const secs = (performance.now() - started) / 1000;
   return new Answerer(loaded, device, { language, text, video }, memory, secs);
-}
-
-/**
- * Refuses what would end in the middle of a stage.
- * @throws `VANS_MEMORY_TOO_SMALL`
- */
-async function requireMemory(suite: Suite, options: AnswererOptions): Promise<void> {
-  const memoryBytes = options.memoryBytes ?? availableBytes();
-  if (memoryBytes === undefined) return;
-  const { stages } = await planMemory(suite, { memoryBytes, quantized: options.quantized ?? {} });
-  const worst = stages
-    .filter((stage) => stage.fits === false)
-    .sort((a, b) => b.anonymousBytes - a.anonymousBytes)[0];
-  if (!worst) return;
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
-  throw new VansError("VANS_MEMORY_TOO_SMALL", `${suite.name} does not fit into the memory that is there`, {
-    asked: `${gigabytes(worst.anonymousBytes)} for the stage ${worst.stage}`,
-    found: `${gigabytes(memoryBytes)} available`,
-    fix: `vans plan --suite ${suite.folder} --memory ${(memoryBytes / 1e9).toFixed(1)}GB finds settings that fit`,
-    data: { stage: worst.stage, neededBytes: worst.anonymousBytes, memoryBytes },
-  });
 }
 
 interface Models {
@@ -264,7 +209,7 @@ class Run {
     const clip = await this.#clock.measure("read", () => this.#readClip());
     const input = inputReport(clip.input);
     yield { type: "input", input };
-    yield* this.#inputWarnings(clip.input);
+    for (const warning of inputWarnings(clip.input, this.#settings, name)) yield* this.#warn(warning);
     yield* this.#domainWarning(clip.domainReasons);
     const answered: AnsweredSample[] = [];
     let written: WrittenAnswer | undefined;
@@ -311,26 +256,6 @@ class Run {
   *#warn(warning: AnswerWarning): Generator<AnswerEvent, void> {
     this.#warnings.push(warning);
     yield { type: "warning", warning };
-  }
-
-  *#inputWarnings(input: InputFrames): Generator<AnswerEvent, void> {
-    const { frameRateHz, inputFrames } = this.#settings;
-    if (input.lostFrames > 0) {
-      yield* this.#warn({
-        code: "VANS_CLIP_DAMAGED",
-        message: `${input.lostFrames} of ${input.timesSecs.length} frames could not be decoded; their neighbours stand in`,
-        data: { lostFrames: input.lostFrames },
-      });
-    }
-    if (input.speed > 1) {
-      const spanSecs = inputFrames / frameRateHz;
-      yield* this.#warn({
-        code: "VANS_CLIP_SPED_UP",
-        message: `the clip lasts ${input.facts.durationSecs.toFixed(1)} s; its ${inputFrames} frames are spread over all of it, ${input.speed.toFixed(1)} times as fast as ${this.#answerer.suite.name} expects`,
-        fix: `cut out the ${spanSecs.toFixed(1)} s that matter`,
-        data: { durationSecs: input.facts.durationSecs, speed: input.speed },
-      });
-    }
   }
 
   *#domainWarning(reasons: readonly DomainReason[]): Generator<AnswerEvent, void> {
@@ -468,96 +393,4 @@ async function* withSample(
     if (next.done) return next.value;
     yield { type: "token", sample, ...next.value };
   }
-}
-
-/** Sums up seconds by stage. Time that the consumer of the events takes does not count for a stage. */
-class StageClock {
-  readonly #secs = new Map<AnswerStage, number>();
-  readonly #started = performance.now();
-  readonly #loadSecs: number;
-
-  constructor(loadSecs: number) {
-    this.#loadSecs = loadSecs;
-  }
-
-  /** Starts a stage's clock; the result stops it. */
-  start(stage: AnswerStage): () => void {
-    const from = performance.now();
-    return () => this.#secs.set(stage, (this.#secs.get(stage) ?? 0) + (performance.now() - from) / 1000);
-  }
-
-  async measure<T>(stage: AnswerStage, work: () => Promise<T>): Promise<T> {
-    const stop = this.start(stage);
-    try {
-      return await work();
-    } finally {
-      stop();
-    }
-  }
-
-  timings(): AnswerTimings {
-    const rounded = (secs: number): number => Math.round(secs * 1000) / 1000;
-    const stages = ANSWER_STAGES.map((stage) => [
-      stage,
-      rounded(stage === "load" ? this.#loadSecs : (this.#secs.get(stage) ?? 0)),
-    ]);
-    const total = rounded(this.#loadSecs + (performance.now() - this.#started) / 1000);
-    return { ...Object.fromEntries(stages), total } as AnswerTimings;
-  }
-}
-
-function inputReport(input: InputFrames): AnswerReport["input"] {
-  const { facts, isStill, file, frames } = input;
-  return { ...facts, isStill, path: file?.path, sha256: file?.sha256, frames };
-}
-
-/** A clip's name in memory: the same file or the same frames. */
-async function clipKey(clip: string | Clip): Promise<string> {
-  if (typeof clip !== "string") {
-    const { frameCount, height, width, frameRateHz, rgb } = clip;
-    const hash = createHash("sha256").update(JSON.stringify([frameCount, height, width, frameRateHz]));
-    return hash.update(rgb).digest("hex");
-  }
-  const found = await stat(clip).catch(() => undefined);
-  return `${resolve(clip)}:${found?.size}:${found?.mtimeMs}`;
-}
-
-/** The suite's settings with those of the request. @throws `VANS_ANSWER_REQUEST` */
-function settingsFor(defaults: AnswerSettings, request: AnswerRequest): UsedSettings {
-  const { seed, steps, guidanceScale, temperature, samples = 1, firstSample = 0 } = request;
-  const used: UsedSettings = {
-    ...defaults,
-    ...(seed !== undefined && { seed }),
-    ...(steps !== undefined && { steps }),
-    ...(guidanceScale !== undefined && { guidanceScale }),
-    ...(temperature !== undefined && { temperature }),
-    samples,
-    firstSample,
-  };
-  const problems: string[] = [];
-  const check = (isFine: boolean, problem: string): void => {
-    if (!isFine) problems.push(problem);
-  };
-  const isCount = (value: number, most: number): boolean =>
-    Number.isInteger(value) && value >= 1 && value <= most;
-  check(Number.isSafeInteger(used.seed) && used.seed >= 0, `seed ${used.seed}: a whole number from 0 on`);
-  check(isCount(used.steps, 1000), `steps ${used.steps}: a whole number from 1 to 1000`);
-  check(
-    Number.isFinite(used.guidanceScale) && used.guidanceScale >= 0,
-    `guidanceScale ${used.guidanceScale}: a number from 0 on (1 is none)`,
-  );
-  check(
-    Number.isFinite(used.temperature) && used.temperature >= 0,
-    `temperature ${used.temperature}: a number from 0 on`,
-  );
-  check(isCount(samples, 1000), `samples ${samples}: a whole number from 1 to 1000`);
-  check(
-    Number.isSafeInteger(firstSample) && firstSample >= 0,
-    `firstSample ${firstSample}: a whole number from 0 on`,
-  );
-  if (problems.length === 0) return used;
-  throw new VansError("VANS_ANSWER_REQUEST", "the answer cannot be made with these settings", {
-    found: problems.join("; "),
-    data: { problems },
-  });
 }

@@ -7,7 +7,8 @@ export * from "./answer-event.ts";
 export { type AnswerFiles, answerJson, checkWritable, writeAnswer } from "./answer-files.ts";
 export { type AnswerMetadata, answerMetadata, readAnswerMetadata } from "./answer-metadata.ts";
 // Several questions, or a thread of its own.
-export { Answerer, type AnswererOptions, type AnswerRequest, openAnswerer } from "./answerer.ts";
+export type { AnswerRequest } from "./answer-request.ts";
+export { Answerer, type AnswererOptions, openAnswerer } from "./answerer.ts";
 // The stages, for evaluation and rewards.
 export { captionOf, type WrittenAnswer } from "./caption-of.ts";
 // Devices.

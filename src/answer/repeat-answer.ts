@@ -5,7 +5,7 @@
 import { VansError } from "../base/errors.ts";
 import type { AnswerReport } from "./answer-event.ts";
 import { type AnswerMetadata, readAnswerMetadata } from "./answer-metadata.ts";
-import type { AnswerRequest } from "./answerer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
 import type { DeviceChoice } from "./devices.ts";
 import { DEVICE_CHOICES } from "./devices.ts";
 import { packageVersion } from "./package-version.ts";

@@ -4,7 +4,8 @@
  */
 import type { ErrorCode, ErrorDetails } from "../base/errors.ts";
 import type { AnswerEvent, AnswerReport } from "./answer-event.ts";
-import type { AnswererOptions, AnswerRequest } from "./answerer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
+import type { AnswererOptions } from "./answerer.ts";
 
 /** What the worker opens when it starts. */
 export interface WorkerStart extends AnswererOptions {

@@ -8,7 +8,8 @@ import { Worker } from "node:worker_threads";
 import { throwIfAborted } from "../base/abort.ts";
 import { VansError } from "../base/errors.ts";
 import type { AnswerEvent, AnswerReport } from "./answer-event.ts";
-import type { AnswererOptions, AnswerRequest } from "./answerer.ts";
+import type { AnswerRequest } from "./answer-request.ts";
+import type { AnswererOptions } from "./answerer.ts";
 import type { SentError, WorkerCommand, WorkerReply, WorkerStart } from "./worker-protocol.ts";
 
 /** How a worker is opened. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import type { MemoryPlan } from "../answer/plan.ts";
+import type { MemoryPlan } from "../answer/plan-types.ts";
 import type { QuantizedParts } from "../answer/quantized-parts.ts";
 import { VansError } from "../base/errors.ts";
 import { wholeNumber } from "./number-options.ts";

@@ -15,7 +15,8 @@ import { fold, keyFromSeed, normal } from "../src/base/keys.ts";
 import { BlockSessions } from "../src/models/block-sessions.ts";
 import { ditHeadWidth, ditLoraTargets, ditParameters, ropeTable } from "../src/models/wan/index.ts";
 import { f32, type NdArray } from "../src/tensor/index.ts";
-import { blockGradientGraph, vdmBlock } from "../src/train/large-lora.ts";
+import { blockGradientGraph } from "../src/train/large-lora.ts";
+import { vdmBlock } from "../src/train/large-vdm-gradients.ts";
 import { type WritableTensor, wanDitKeyMap, writeSafetensors } from "../src/weights/index.ts";
 
 const { values } = parseArgs({

@@ -20,37 +20,16 @@ import {
 } from "../metrics/index.ts";
 import { bestIndex, type Candidate, candidateScores, drawableCaption } from "../rewards/index.ts";
 import { f32, type NdArray } from "../tensor/index.ts";
-import { candidates, identityProbes, type WorldSample } from "../world/index.ts";
+import { candidates, identityProbes } from "../world/index.ts";
 import type { DrawingsName, DrawingsPlace } from "./drawings.ts";
 import type { EvaluatedModels, Stoppable, Written } from "./evaluated-models.ts";
+import type { EvaluationItem, SeenInput } from "./evaluation-item.ts";
 import type { Judges } from "./judges.ts";
 import { measureCaption } from "./measure-caption.ts";
 import { type MetricValues, measureLikeness, measureVideo, packedFeatures } from "./measure-video.ts";
 import { EVALUATION_PARTS, type EvaluationPart } from "./metric-table.ts";
 import { otherFuture } from "./other-future.ts";
 import type { PartOutcome } from "./part-row.ts";
-
-/** A clip as the models see it. */
-export interface SeenInput {
-  readonly frames: Clip;
-  /** For the language model; default `frames`. */
-  readonly vlmFrames?: Clip;
-}
-
-/** One sample to evaluate. */
-export interface EvaluationItem {
-  readonly sample: WorldSample;
-  /** Evaluated in the order of `EVALUATION_PARTS`. */
-  readonly parts: readonly EvaluationPart[];
-  /** The input as the models see it (decoded from its mp4); all parts but `reconstruction` and `still` need it. */
-  readonly input?: SeenInput;
-  /** The input as a still picture; `still` needs it. */
-  readonly still?: SeenInput;
-  /** What the language model wrote before, for parts that draw it without `caption`. */
-  readonly caption?: string | undefined;
-  /** How many answers `best-of` picks from. */
-  readonly answers?: number;
-}
 
 /** A judged part, and the video that was drawn for it. */
 export interface PartResult {

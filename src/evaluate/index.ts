@@ -17,7 +17,6 @@ export { DrawingFiles, DrawingsInMemory, type DrawingsName, type DrawingsPlace }
 export { type EvaluateOptions, type EvaluationEvent, evaluate } from "./evaluate.ts";
 export {
   type EvaluatePartsOptions,
-  type EvaluationItem,
   evaluateParts,
   type PartResult,
 } from "./evaluate-parts.ts";
@@ -27,6 +26,7 @@ export {
   type VideoModelParts,
   videoModels,
 } from "./evaluated-models.ts";
+export type { EvaluationItem } from "./evaluation-item.ts";
 export { type JudgeFacts, type Judges, judgeFacts, openJudges } from "./judges.ts";
 // What is measured.
 export {

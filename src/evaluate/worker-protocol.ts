@@ -5,7 +5,7 @@
 import type { AnswerSettings } from "../answer/index.ts";
 import { type ErrorCode, type ErrorDetails, isVansError, VansError } from "../base/errors.ts";
 import type { Provider } from "../runtime/index.ts";
-import type { EvaluationItem } from "./evaluate-parts.ts";
+import type { EvaluationItem } from "./evaluation-item.ts";
 import type { EvaluationPart } from "./metric-table.ts";
 import type { PartOutcome } from "./part-row.ts";
 

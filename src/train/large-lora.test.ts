@@ -29,7 +29,9 @@ import {
   type Tensor,
   type WeightBinding,
 } from "../tensor/index.ts";
-import { adamwStep, vdmGradients, vlmGradients } from "./large-lora.ts";
+import { adamwStep } from "./large-lora.ts";
+import { vdmGradients } from "./large-vdm-gradients.ts";
+import { vlmGradients } from "./large-vlm-gradients.ts";
 
 const key = keyFromSeed(12);
 const random = (name: string, shape: readonly number[], scale = 1): NdArray =>

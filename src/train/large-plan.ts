@@ -29,7 +29,8 @@ import {
 import { type LoraOptions, Params } from "../nn/index.ts";
 import { crossEntropy, grad, input, mean } from "../tensor/index.ts";
 import { elementCount } from "../weights/index.ts";
-import { blockGradientGraph, vdmBlock } from "./large-lora.ts";
+import { blockGradientGraph } from "./large-lora.ts";
+import { vdmBlock } from "./large-vdm-gradients.ts";
 import { readRecipe } from "./recipe.ts";
 
 /** Settings of the large recipes, whichever model they train. */

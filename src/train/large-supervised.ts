@@ -19,14 +19,10 @@ import {
 } from "../tensor/index.ts";
 import { formatAnswer } from "../text/index.ts";
 import type { LargeContext, LargePrompt } from "./large-context.ts";
-import {
-  type Arrays,
-  type LargeGradients,
-  type VlmStepInputs,
-  vdmGradients,
-  vlmGradients,
-} from "./large-lora.ts";
+import type { Arrays, LargeGradients } from "./large-lora.ts";
 import type { LargeSample } from "./large-samples.ts";
+import { vdmGradients } from "./large-vdm-gradients.ts";
+import { type VlmStepInputs, vlmGradients } from "./large-vlm-gradients.ts";
 
 /** Prompt and continuation as one row; the logits that predict the continuation are those that count. */
 export function vlmRow(

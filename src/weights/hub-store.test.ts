@@ -6,13 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { cachedFiles, type HubSource, hubCacheFolder, RepoCache } from "./hub-cache.ts";
-import {
-  type PullOptions,
-  type PullProgress,
-  pullSources,
-  removeSources,
-  verifySources,
-} from "./hub-store.ts";
+import { removeSources, verifySources } from "./hub-kept.ts";
+import { type PullOptions, type PullProgress, pullSources } from "./hub-store.ts";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const big = Buffer.alloc(300_000, 0).map((_, i) => (i * 31 + (i >> 8)) & 255);

@@ -24,14 +24,12 @@ export {
   RepoCache,
 } from "./hub-cache.ts";
 export { type DownloadOptions, downloadFile, type RemoteFile } from "./hub-download.ts";
+export { removeSources, type VerifiedFile, verifySources } from "./hub-kept.ts";
 export {
   type PullOptions,
   type PullProgress,
   pullSources,
-  removeSources,
   type StoreOptions,
-  type VerifiedFile,
-  verifySources,
 } from "./hub-store.ts";
 export * from "./key-map.ts";
 export * from "./load-report.ts";

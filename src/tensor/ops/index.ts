@@ -3,6 +3,7 @@ export * from "./activation.ts";
 export * from "./after.ts";
 export * from "./attention.ts";
 export * from "./conv.ts";
+export * from "./cutting.ts";
 export * from "./elementwise.ts";
 export * from "./indexing.ts";
 export * from "./layout.ts";

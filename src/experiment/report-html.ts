@@ -32,7 +32,9 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 thead th { position: sticky; top: 0; background: var(--paper); font-weight: 600; }
 tbody tr:hover { background: var(--band); }
-.results td:not(:first-child) { white-space: nowrap; }
+.results td:not(:first-child), .results td:not(:first-child) .note { white-space: pre; }
+.results td:first-child, .results th:first-child { position: sticky; left: 0; min-width: 13rem; background: var(--paper); z-index: 1; }
+.good, .bad, .open { white-space: nowrap; }
 .wide td { max-width: 30rem; overflow-wrap: anywhere; }
 .note { display: block; font-size: .76rem; line-height: 1.35; white-space: pre-line; }
 .better, .good { color: var(--better); font-weight: 600; } .worse, .bad { color: var(--worse); font-weight: 600; } .open { color: var(--faint); font-weight: 600; }

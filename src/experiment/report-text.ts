@@ -45,16 +45,18 @@ export function resultTable(report: ExperimentReport, group: ReportKind): Table 
   const arrows: Readonly<Record<string, string>> = { higher: " ↑", lower: " ↓" };
   return {
     head: ["", "samples", ...found.map(({ name, better: way }) => name + (arrows[way ?? ""] ?? ""))],
-    rows: report.rows.map((row) => {
+    // Rows without results are named once, above the tables.
+    rows: report.rows.flatMap((row) => {
       const estimates = Object.values(row.metrics[group]) as RowEstimate[];
-      const samples = Math.max(0, ...estimates.map(({ n }) => n));
+      if (estimates.length === 0) return [];
+      const samples = Math.max(...estimates.map(({ n }) => n));
       const seeds = row.seeds.length > 1 ? `${row.seeds.length} seeds` : undefined;
       return [
-        { text: row.title, ...(seeds && { note: seeds }) },
-        plain(samples === 0 ? "not run" : samples),
-        ...report.metrics.map(({ name }) =>
-          resultCell(row, { group, name, better: better.get(name) ?? null }),
-        ),
+        [
+          { text: row.title, ...(seeds && { note: seeds }) },
+          plain(samples),
+          ...found.map(({ name }) => resultCell(row, { group, name, better: better.get(name) ?? null })),
+        ],
       ];
     }),
   };

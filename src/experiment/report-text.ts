@@ -39,7 +39,7 @@ function signed(value: number): string {
 const hours = (secs: number): string => (secs / 3600).toFixed(2);
 
 /** Rows by metrics for one kind of questions. */
-export function resultTable(report: ExperimentReport, group: ReportKind): Table {
+export function resultTable(report: Pick<ExperimentReport, "metrics" | "rows">, group: ReportKind): Table {
   const found = report.metrics.filter(({ name }) => report.rows.some((row) => row.metrics[group][name]));
   const better = new Map(found.map((metric) => [metric.name, metric.better]));
   const arrows: Readonly<Record<string, string>> = { higher: " ↑", lower: " ↓" };

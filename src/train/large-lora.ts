@@ -3,6 +3,7 @@
  * block by block, each block recomputed from its input. One block's weights and values are resident at a time.
  * @module
  */
+import { BlockSessions } from "../models/block-sessions.ts";
 import type { LoraOptions, Params } from "../nn/index.ts";
 import { grad, input, mul, type NdArray, sum, type Tensor, type WeightBinding } from "../tensor/index.ts";
 
@@ -24,11 +25,19 @@ export interface LargeLoraOptions {
   readonly threads?: number | undefined;
 }
 
+/** Sessions that take the base from its files and adapters as they are now, a block at a time. */
+export function adaptedSessions(
+  { weights, lora, threads }: LargeLoraOptions,
+  adapters: Arrays,
+): BlockSessions {
+  return new BlockSessions({ weights: baseOnly(weights), lora, threads, keep: false, parameters: adapters });
+}
+
 /** Whether a parameter is a factor of an adapter. */
 export const isFactor = (name: string): boolean => /\.lora_[AB]\.weight$/.test(name);
 
 /** Weights of the base only: adapters change and are fed. */
-export function baseOnly(weights: WeightBinding): WeightBinding {
+function baseOnly(weights: WeightBinding): WeightBinding {
   return { weight: (name) => (isFactor(name) ? undefined : weights.weight(name)) };
 }
 

@@ -2,7 +2,6 @@
  * Adapter gradients of the video transformer, block by block.
  * @module
  */
-import { BlockSessions } from "../models/block-sessions.ts";
 import {
   ditHead,
   ditTextTokens,
@@ -18,7 +17,7 @@ import type { Params } from "../nn/index.ts";
 import { concat, grad, input, type NdArray, type Tensor } from "../tensor/index.ts";
 import {
   type Arrays,
-  baseOnly,
+  adaptedSessions,
   blockGradientGraph,
   keepGradients,
   type LargeGradients,
@@ -62,17 +61,11 @@ export function vdmBlock(
  */
 export async function vdmGradients(
   config: DitConfig,
-  { weights, lora, threads }: LargeLoraOptions,
+  options: LargeLoraOptions,
   inputs: VdmStepInputs,
   adapters: Arrays,
 ): Promise<LargeGradients> {
-  const sessions = new BlockSessions({
-    weights: baseOnly(weights),
-    lora,
-    threads,
-    keep: false,
-    parameters: adapters,
-  });
+  const sessions = adaptedSessions(options, adapters);
   const { references, noisy, timestep, context } = inputs;
   const latents = [
     noisy.shape[0]!,

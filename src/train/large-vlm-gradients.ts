@@ -2,7 +2,7 @@
  * Adapter gradients of the language model, layer by layer, its vision tower included.
  * @module
  */
-import { BlockSessions } from "../models/block-sessions.ts";
+import type { BlockSessions } from "../models/block-sessions.ts";
 import {
   causalMask,
   decoderLayer,
@@ -13,7 +13,7 @@ import {
 import type { QwenConfig, VisionGrid } from "../models/qwen25vl/index.ts";
 import { ropeTables } from "../models/qwen25vl/rotary-host.ts";
 import { visionFeatures } from "../models/qwen25vl/vision.ts";
-import type { LoraOptions, Params } from "../nn/index.ts";
+import type { Params } from "../nn/index.ts";
 import {
   type FileWeight,
   f32,
@@ -24,12 +24,11 @@ import {
   rmsNorm,
   sum,
   type Tensor,
-  type WeightBinding,
 } from "../tensor/index.ts";
 import { readRows } from "../weights/index.ts";
 import {
   type Arrays,
-  baseOnly,
+  adaptedSessions,
   blockGradientGraph,
   isFactor,
   keepGradients,
@@ -82,9 +81,7 @@ async function vlmForward(
       (params) => ({ features: visionFeatures(params, config, named(patches, "patches"), grids) }),
       { patches },
     );
-    const features = seen["features"]!.data;
-    for (const [i, place] of places.entries())
-      rows.data.set(features.subarray(i * width, (i + 1) * width) as never, place * width);
+    putRows(rows.data as Float32Array, seen["features"]!, places, width);
   }
   const tables = ropeTables(config, inputs.positionIds);
   const layer =
@@ -108,22 +105,18 @@ async function vlmForward(
       })
     )["y"]!;
   }
-  const { positions } = inputs;
-  const hidden = new Float32Array(positions.length * width);
-  for (const [i, place] of positions.entries())
-    hidden.set(x.data.subarray(place * width, (place + 1) * width) as never, i * width);
-  return { kept, layer, tables, places, shape, hidden: f32(hidden, [positions.length, width]) };
+  return { kept, layer, tables, places, shape, hidden: rowsAt(x, inputs.positions, width) };
 }
 
 /** Values read of the logits, without gradients. */
 export async function vlmValues(
   config: QwenConfig,
-  { weights, lora, threads }: LargeLoraOptions,
+  options: LargeLoraOptions,
   table: FileWeight | NdArray,
   inputs: VlmReadInputs,
   adapters: Arrays,
 ): Promise<NdArray> {
-  const sessions = adapted(weights, lora, threads, adapters);
+  const sessions = adaptedSessions(options, adapters);
   const { hidden } = await vlmForward(config, sessions, table, inputs);
   const { values } = await sessions.run(
     "values",
@@ -145,13 +138,18 @@ function endLogits(params: Params, config: QwenConfig, hidden: Tensor): Tensor {
   );
 }
 
-function adapted(
-  weights: WeightBinding,
-  lora: LoraOptions,
-  threads: number | undefined,
-  parameters: Arrays,
-): BlockSessions {
-  return new BlockSessions({ weights: baseOnly(weights), lora, threads, keep: false, parameters });
+/** Rows of a `[..., width]` array at some places, in their order. */
+function rowsAt({ data }: NdArray, places: readonly number[], width: number): NdArray {
+  const rows = new Float32Array(places.length * width);
+  for (const [i, place] of places.entries())
+    rows.set(data.subarray(place * width, (place + 1) * width) as never, i * width);
+  return f32(rows, [places.length, width]);
+}
+
+/** Puts rows at some places of a `[..., width]` array. */
+function putRows(into: Float32Array, { data }: NdArray, places: readonly number[], width: number): void {
+  for (const [i, place] of places.entries())
+    into.set(data.subarray(i * width, (i + 1) * width) as never, place * width);
 }
 
 /**
@@ -160,12 +158,12 @@ function adapted(
  */
 export async function vlmGradients(
   config: QwenConfig,
-  { weights, lora, threads }: LargeLoraOptions,
+  options: LargeLoraOptions,
   table: FileWeight | NdArray,
   inputs: VlmStepInputs,
   adapters: Arrays,
 ): Promise<LargeGradients> {
-  const sessions = adapted(weights, lora, threads, adapters);
+  const sessions = adaptedSessions(options, adapters);
   const { kept, layer, tables, places, shape, hidden } = await vlmForward(config, sessions, table, inputs);
   const { text } = config;
   const [, length, width] = shape as [number, number, number];
@@ -180,8 +178,7 @@ export async function vlmGradients(
     { ...inputs.feeds, "end.hidden": hidden },
   );
   const arrived = new Float32Array(length * width);
-  for (const [i, place] of positions.entries())
-    arrived.set(end["dx"]!.data.subarray(i * width, (i + 1) * width) as never, place * width);
+  putRows(arrived, end["dx"]!, positions, width);
   let dy: NdArray = f32(arrived, shape);
   const gradients: Record<string, NdArray> = {};
   for (let index = text.layerCount - 1; index >= 0; index--) {
@@ -207,11 +204,7 @@ function visionGradients(
   dx: NdArray,
   places: readonly number[],
 ): Promise<Record<string, NdArray>> {
-  const width = config.text.hiddenSize;
-  const data = new Float32Array(places.length * width);
-  for (const [i, place] of places.entries())
-    data.set(dx.data.subarray(place * width, (place + 1) * width) as never, i * width);
-  const dy = f32(data, [places.length, width]);
+  const dy = rowsAt(dx, places, config.text.hiddenSize);
   return sessions.run(
     "back vision",
     (params) => {

@@ -35,7 +35,7 @@ import {
 } from "../src/tensor/index.ts";
 import { flowPolicyLoss } from "../src/train/flow-policy-loss.ts";
 import { packCoefficients, stepCoefficients } from "../src/train/flow-sde.ts";
-import { type AdamWState, adamwStep } from "../src/train/large-lora.ts";
+import { type AdamWState, adamwStep } from "../src/train/large-adamw.ts";
 import { largeLora, largeSettings, planTraining } from "../src/train/large-plan.ts";
 import { vdmGradients } from "../src/train/large-vdm-gradients.ts";
 import { vlmGradients } from "../src/train/large-vlm-gradients.ts";

@@ -29,7 +29,7 @@ import {
   type Tensor,
   type WeightBinding,
 } from "../tensor/index.ts";
-import { adamwStep } from "./large-lora.ts";
+import { adamwStep } from "./large-adamw.ts";
 import { vdmGradients } from "./large-vdm-gradients.ts";
 import { vlmGradients } from "./large-vlm-gradients.ts";
 

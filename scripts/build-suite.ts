@@ -3,6 +3,8 @@
  * Run: npx tsx scripts/build-suite.ts [--vlm runs/…] [--vdm runs/…] [--vae runs/…]
  * Or: npx tsx scripts/build-suite.ts --judges
  * to add or replace the judges alone (the CLIP that evaluates, I3D); all other parts stay as they are.
+ * Or: npx tsx scripts/build-suite.ts [--video] [--vdm runs/…] [--language] [--vlm runs/…]
+ * to replace parts alone: the video transformer, its text encoder and what their latents are normalised by; the language model.
  * Or: npx tsx scripts/build-suite.ts --adapters --base suites/playroom-sft [--vlm runs/…] [--vdm runs/…] --out suites/…
  * for a base suite with the adapters of finished runs; --whole copies the base suite's files beside them. Its page
  * (README.md) stays where there is one.
@@ -35,11 +37,13 @@ import { sampleForSeed } from "../src/world/index.ts";
 const { values } = parseArgs({
   options: {
     vae: { type: "string", default: "runs/playroom-vae-2-video" },
-    vdm: { type: "string", default: "runs/playroom-vdm" },
+    vdm: { type: "string", default: "runs/playroom-vdm-2" },
     clip: { type: "string", default: "runs/playroom-clip" },
     "clip-eval": { type: "string", default: "runs/playroom-clip-eval" },
     i3d: { type: "string", default: "runs/playroom-i3d" },
     judges: { type: "boolean", default: false },
+    video: { type: "boolean", default: false },
+    language: { type: "boolean", default: false },
     adapters: { type: "boolean", default: false },
     base: { type: "string", default: "suites/playroom-sft" },
     whole: { type: "boolean", default: false },
@@ -155,11 +159,6 @@ if (values.judges) {
 const vdmRecipe = await readRecipe("recipes/playroom-vdm.yaml");
 const vlmRecipe = await readRecipe("recipes/playroom-vlm-2-sft.yaml");
 const out = values.out;
-const vdm = await weightsOf(values.vdm);
-const statistics = JSON.parse(await readFile(`${values.vdm}/latents.json`, "utf8")) as {
-  mean: number[];
-  std: number[];
-};
 const textTokenizer = await loadTokenizer("suites/playroom-sft/text-encoder/tokenizer.json");
 const vlmTokenizer = await loadTokenizer("suites/playroom-sft/vlm/tokenizer.json");
 const settings = vdmRecipe.settings as {
@@ -169,9 +168,41 @@ const settings = vdmRecipe.settings as {
   textLength?: number;
 };
 const textLength = settings.textLength ?? 16;
-const json = playroomVdmJson(vdmRecipe.model, textLength, textTokenizer.vocabSize);
-const part = (keep: (name: string) => boolean): Record<string, NdArray> =>
-  Object.fromEntries(Object.entries(vdm).filter(([name]) => keep(name)));
+
+/** Writes the video transformer and its text encoder. */
+async function writeVideo(): Promise<void> {
+  const vdm = await weightsOf(values.vdm);
+  const json = playroomVdmJson(vdmRecipe.model, textLength, textTokenizer.vocabSize);
+  const part = (keep: (name: string) => boolean): Record<string, NdArray> =>
+    Object.fromEntries(Object.entries(vdm).filter(([name]) => keep(name)));
+  await write(
+    `${out}/dit`,
+    part((name) => !isTextEncoderName(name)),
+    json.dit,
+  );
+  await write(`${out}/text-encoder`, part(isTextEncoderName), json.text);
+}
+
+const statistics = JSON.parse(await readFile(`${values.vdm}/latents.json`, "utf8")) as {
+  mean: number[];
+  std: number[];
+};
+/** Writes the language model. */
+async function writeLanguage(): Promise<void> {
+  const config = playroomVlmJson(vlmRecipe.model as Record<string, number>, vlmTokenizer);
+  await write(`${out}/vlm`, await weightsOf(values.vlm), config);
+}
+
+if (values.video) {
+  await writeVideo();
+  // Latents are normalised as the video transformer learned them.
+  const path = `${out}/vae/config.json`;
+  const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
+  const changed = { ...config, latents_mean: statistics.mean, latents_std: statistics.std };
+  await writeFile(path, `${JSON.stringify(changed, undefined, 2)}\n`);
+}
+if (values.language) await writeLanguage();
+if (values.video || values.language) process.exit();
 
 const vaeModel = (vdmRecipe.model as { vae: Record<string, unknown> }).vae;
 await write(`${out}/vae`, await weightsOf(values.vae), {
@@ -181,17 +212,8 @@ await write(`${out}/vae`, await weightsOf(values.vae), {
   latents_mean: statistics.mean,
   latents_std: statistics.std,
 });
-await write(
-  `${out}/dit`,
-  part((name) => !isTextEncoderName(name)),
-  json.dit,
-);
-await write(`${out}/text-encoder`, part(isTextEncoderName), json.text);
-await write(
-  `${out}/vlm`,
-  await weightsOf(values.vlm),
-  playroomVlmJson(vlmRecipe.model as Record<string, number>, vlmTokenizer),
-);
+await writeVideo();
+await writeLanguage();
 const clipTokenizer = await loadTokenizer("suites/playroom-sft/clip/tokenizer.json");
 const clipRecipe = await readRecipe("recipes/playroom-clip.yaml");
 await write(

@@ -15,7 +15,8 @@ const { values } = parseArgs({
 });
 
 interface Panel {
-  readonly run: string;
+  /** A run, or several of which each went on where the one before it ended. */
+  readonly run: string | readonly string[];
   readonly title: string;
   readonly series: readonly string[];
   /** Logarithmic axis, for losses. */
@@ -23,6 +24,9 @@ interface Panel {
   /** Mean over so many neighbours; rewards differ much from group to group. */
   readonly smoothed?: number;
 }
+
+const VIDEO_RUNS = ["playroom-vdm", "playroom-vdm-2"] as const;
+const LANGUAGE_RUNS = ["playroom-vlm-2-sft-first", "playroom-vlm-2-sft"] as const;
 
 /** What is drawn of supervised runs. */
 const SUPERVISED: readonly Panel[] = [
@@ -41,22 +45,28 @@ const SUPERVISED: readonly Panel[] = [
     series: ["family", "colour", "state"],
     isLog: true,
   },
-  { run: "playroom-vlm-2-sft", title: "language model: loss", series: ["loss"], isLog: true },
-  { run: "playroom-vdm", title: "video transformer: loss", series: ["loss", "mse"], isLog: true },
+  { run: LANGUAGE_RUNS, title: "language model: loss", series: ["loss"], isLog: true },
   {
-    run: "playroom-vdm",
+    run: LANGUAGE_RUNS,
+    title: "language model, held out: token accuracy",
+    series: ["held.reasoningTokenAccuracy"],
+    isLog: false,
+  },
+  { run: VIDEO_RUNS, title: "video transformer: loss", series: ["loss", "mse"], isLog: true },
+  {
+    run: VIDEO_RUNS,
     title: "held out: event accuracy",
     series: ["held.eventAccuracy.procedural", "held.eventAccuracy.predictive"],
     isLog: false,
   },
   {
-    run: "playroom-vdm",
+    run: VIDEO_RUNS,
     title: "held out: velocity error",
     series: ["held.mse"],
     isLog: true,
   },
   {
-    run: "playroom-vdm",
+    run: VIDEO_RUNS,
     title: "held out: events from abstract captions",
     series: ["held.eventAccuracy.abstract.procedural", "held.eventAccuracy.abstract.predictive"],
     isLog: false,
@@ -133,12 +143,17 @@ const [WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM] = [420, 250, 52, 34, 12, 28];
 
 type Row = Readonly<Record<string, number>>;
 
-async function rowsOf(run: string): Promise<Row[]> {
-  const text = await readFile(join(values.logs, `${run}.jsonl`), "utf8").catch(() => "");
-  return text
-    .split("\n")
-    .filter((line) => line.length > 0)
-    .map((line) => JSON.parse(line) as Row);
+async function rowsOf(run: Panel["run"]): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const name of [run].flat()) {
+    const before = rows.at(-1)?.["step"] ?? 0;
+    const text = await readFile(join(values.logs, `${name}.jsonl`), "utf8").catch(() => "");
+    for (const line of text.split("\n").filter((each) => each.length > 0)) {
+      const row = JSON.parse(line) as Row;
+      rows.push({ ...row, step: before + row["step"]! });
+    }
+  }
+  return rows;
 }
 
 function panel(rows: readonly Row[], spec: Panel, x: number, y: number): string {
@@ -157,7 +172,9 @@ function panel(rows: readonly Row[], spec: Panel, x: number, y: number): string 
   const px = (step: number): number => x + LEFT + (step / last) * (WIDTH - LEFT - RIGHT);
   const py = (value: number): number =>
     y + TOP + (1 - (scale(value) - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
-  const label = (value: number): string => (Math.abs(value) >= 10 ? value.toFixed(0) : value.toPrecision(2));
+  const digits = !spec.isLog && high - low < 0.05 * Math.abs(high) ? 3 : 2;
+  const label = (value: number): string =>
+    Math.abs(value) >= 10 ? value.toFixed(0) : value.toPrecision(digits);
   const ticks = [0, 0.5, 1].map((share) => {
     const raw = low + share * (high - low);
     const value = spec.isLog ? 10 ** raw : raw;

@@ -37,7 +37,7 @@ import { sampleForSeed } from "../src/world/index.ts";
 const { values } = parseArgs({
   options: {
     vae: { type: "string", default: "runs/playroom-vae-2-video" },
-    vdm: { type: "string", default: "runs/playroom-vdm-2" },
+    vdm: { type: "string", default: "runs/playroom-vdm" },
     clip: { type: "string", default: "runs/playroom-clip" },
     "clip-eval": { type: "string", default: "runs/playroom-clip-eval" },
     i3d: { type: "string", default: "runs/playroom-i3d" },
@@ -183,10 +183,13 @@ async function writeVideo(): Promise<void> {
   await write(`${out}/text-encoder`, part(isTextEncoderName), json.text);
 }
 
-const statistics = JSON.parse(await readFile(`${values.vdm}/latents.json`, "utf8")) as {
-  mean: number[];
-  std: number[];
-};
+/** What latents were normalised by in training. */
+async function latentStatistics(): Promise<{ latents_mean: number[]; latents_std: number[] }> {
+  const text = await readFile(`${values.vdm}/latents.json`, "utf8");
+  const { mean, std } = JSON.parse(text) as { mean: number[]; std: number[] };
+  return { latents_mean: mean, latents_std: std };
+}
+
 /** Writes the language model. */
 async function writeLanguage(): Promise<void> {
   const config = playroomVlmJson(vlmRecipe.model as Record<string, number>, vlmTokenizer);
@@ -198,19 +201,18 @@ if (values.video) {
   // Latents are normalised as the video transformer learned them.
   const path = `${out}/vae/config.json`;
   const config = JSON.parse(await readFile(path, "utf8")) as Record<string, unknown>;
-  const changed = { ...config, latents_mean: statistics.mean, latents_std: statistics.std };
-  await writeFile(path, `${JSON.stringify(changed, undefined, 2)}\n`);
+  await writeFile(path, `${JSON.stringify({ ...config, ...(await latentStatistics()) }, undefined, 2)}\n`);
 }
 if (values.language) await writeLanguage();
 if (values.video || values.language) process.exit();
 
+const statistics = await latentStatistics();
 const vaeModel = (vdmRecipe.model as { vae: Record<string, unknown> }).vae;
 await write(`${out}/vae`, await weightsOf(values.vae), {
   _class_name: "AutoencoderKLWan",
   ...vaeModel,
   attn_scales: [],
-  latents_mean: statistics.mean,
-  latents_std: statistics.std,
+  ...statistics,
 });
 await writeVideo();
 await writeLanguage();
@@ -283,7 +285,7 @@ async function reconstruction(): Promise<{
   error: (clip: Clip) => Promise<number>;
   release: () => Promise<void>;
 }> {
-  const config = { ...vaeConfigOf(vaeModel), latents_mean: statistics.mean, latents_std: statistics.std };
+  const config = { ...vaeConfigOf(vaeModel), ...statistics };
   const weights = await weightsOf(values.vae);
   const params = new Params();
   const shape = [1, 3, 21, 64, 64];

@@ -25,7 +25,7 @@ interface Panel {
   readonly smoothed?: number;
 }
 
-const VIDEO_RUNS = ["playroom-vdm", "playroom-vdm-2"] as const;
+const VIDEO_RUNS = ["playroom-vdm", "playroom-vdm-2", "playroom-vdm-3"] as const;
 const LANGUAGE_RUNS = ["playroom-vlm-2-sft-first", "playroom-vlm-2-sft"] as const;
 
 /** What is drawn of supervised runs. */
